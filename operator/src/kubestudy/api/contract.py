@@ -1,0 +1,36 @@
+"""The names by which a study and its trials know each other; once chosen, they stay.
+
+The trainer's library holds the same names (`kubestudy_trainer.environment`); a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+LABEL_STUDY = "kubestudy.dev/study"
+LABEL_STUDY_UID = "kubestudy.dev/study-uid"
+LABEL_TRIAL = "kubestudy.dev/trial"
+
+ENV_TRIALS = "KUBESTUDY_TRIALS"
+ENV_STUDY = "KUBESTUDY_STUDY"
+ENV_OBJECTIVES = "KUBESTUDY_OBJECTIVES"
+ENV_METRICS_PORT = "KUBESTUDY_METRICS_PORT"
+ENV_METRICS_ADDRESS = "KUBESTUDY_METRICS_ADDRESS"
+ENV_TERMINATION_LOG = "KUBESTUDY_TERMINATION_LOG"
+ENV_CHECKPOINT_DIR = "KUBESTUDY_CHECKPOINT_DIR"
+SYSTEM_ENV = (
+    ENV_TRIALS, ENV_STUDY, ENV_OBJECTIVES, ENV_METRICS_PORT,
+    ENV_METRICS_ADDRESS, ENV_TERMINATION_LOG, ENV_CHECKPOINT_DIR,
+)  # fmt: skip
+
+METRIC_NAME = "kubestudy_trial_metric"
+METRIC_STEP = "kubestudy_trial_step"
+
+GPU_RESOURCE = "nvidia.com/gpu"
+
+EXIT_BAD_PARAMETERS = 2
+EXIT_NON_FINITE = 3
+EXIT_OUT_OF_MEMORY = 4
+# A retry with the same parameters ends the same way.
+EXITS_NOT_RETRIED = frozenset({EXIT_BAD_PARAMETERS, EXIT_NON_FINITE, EXIT_OUT_OF_MEMORY})
+EXIT_STOPPED = 143
+
+TERMINATION_MESSAGE_BYTES = 4096

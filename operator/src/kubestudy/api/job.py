@@ -1,0 +1,82 @@
+"""The part of a Kubernetes JobTemplateSpec that is read here; every other field is kept as written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from kubestudy.api.base import OpenModel
+
+TRAINER_CONTAINER = "trainer"
+
+
+class EnvVar(OpenModel):
+    """One variable of a container's environment (`core/v1 EnvVar`)."""
+
+    name: Annotated[str, Field(min_length=1)]
+    value: str | None = None
+    value_from: dict[str, Any] | None = None
+
+
+class Resources(OpenModel):
+    """What a container may use (`core/v1 ResourceRequirements`)."""
+
+    limits: dict[str, str | int | float] = {}
+    requests: dict[str, str | int | float] = {}
+
+
+class Container(OpenModel):
+    """One container of a trial's pod (`core/v1 Container`)."""
+
+    name: Annotated[str, Field(min_length=1)]
+    image: str | None = None
+    command: list[str] = []
+    args: list[str] = []
+    env: list[EnvVar] = []
+    env_from: list[dict[str, Any]] = []
+    working_dir: str | None = None
+    resources: Resources = Resources()
+    volume_mounts: list[dict[str, Any]] = []
+
+
+class PodSpec(OpenModel):
+    """A trial's pod (`core/v1 PodSpec`)."""
+
+    containers: Annotated[list[Container], Field(min_length=1)]
+    init_containers: list[dict[str, Any]] = []
+    termination_grace_period_seconds: Annotated[int, Field(ge=0)] = 30
+    active_deadline_seconds: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def trainer(self) -> Container:
+        """The container that trains: the one named `trainer`, else the first."""
+        named = [container for container in self.containers if container.name == TRAINER_CONTAINER]
+        return (named or self.containers)[0]
+
+    @property
+    def trainer_index(self) -> int:
+        """The trainer's place in `containers`."""
+        return self.containers.index(self.trainer)
+
+
+class PodTemplate(OpenModel):
+    """`core/v1 PodTemplateSpec`."""
+
+    metadata: dict[str, Any] = {}
+    spec: PodSpec
+
+
+class JobSpec(OpenModel):
+    """`batch/v1 JobSpec`."""
+
+    template: PodTemplate
+    backoff_limit: Annotated[int, Field(ge=0)] | None = None
+    active_deadline_seconds: Annotated[int, Field(gt=0)] | None = None
+
+
+class JobTemplate(OpenModel):
+    """`batch/v1 JobTemplateSpec`, as in a CronJob."""
+
+    metadata: dict[str, Any] = {}
+    spec: JobSpec

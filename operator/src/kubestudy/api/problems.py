@@ -1,0 +1,68 @@
+"""What is wrong with a manifest: one sentence per problem, each at a path a person can find."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a manifest.
+
+    Attributes:
+        path: Where it is, as one would write it for `kubectl explain`: `spec.parameters[0].low`.
+        sentence: What is wrong and what would be right.
+    """
+
+    path: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.sentence}" if self.path else self.sentence
+
+
+class ManifestError(ValueError):
+    """A manifest cannot be used; carries every problem found, not only the first.
+
+    Args:
+        source: The file (or object) the problems are in.
+        problems: All of them, in the manifest's order.
+    """
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+def path_of(loc: Iterable[str | int]) -> str:
+    """Write a location as people write it: `("spec", "parameters", 0, "low")` is `spec.parameters[0].low`."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.replace("-", "").replace("_", "").isalnum():
+            path += f".{part}" if path else part
+        else:
+            path += f"[{part!r}]"
+    return path
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` was most likely meant to be, or None."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)`-like advice for an unknown name, with all known names when none is near."""
+    names = sorted(known)
+    near = nearest(name, names)
+    if near is not None:
+        return f"did you mean {near}?"
+    return f"known here: {', '.join(names)}"

@@ -1,0 +1,204 @@
+"""The manifest: a `HyperparameterStudy`, as users write it.
+
+Field names follow Optuna (low, high, step, log, choices) and Kubernetes (parallelism, suspend, jobTemplate).
+The descriptions are what `kubectl explain` prints.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from kubestudy.api.base import Model, OpenModel
+from kubestudy.api.job import JobTemplate
+from kubestudy.api.quantity import DURATION_PATTERN, seconds_of
+from kubestudy.api.status import StudyStatus
+from kubestudy.api.values import Value
+
+GROUP = "kubestudy.dev"
+VERSION = "v1alpha1"
+KIND = "HyperparameterStudy"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+MAX_OBJECTIVES = 8
+MAX_PARAMETERS = 100
+MAX_CHOICES = 100
+MAX_CONDITIONS = 4
+
+Goal = Literal["maximize", "minimize"]
+SamplerName = Literal["tpe", "random", "grid"]
+PrunerName = Literal["none", "median", "percentile", "successivehalving", "hyperband", "patient"]
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+Options = Annotated[
+    dict[str, Any], Field(description="Options of its own, by the names Optuna gives them.", max_length=32)
+]
+
+
+class Objective(Model):
+    """One number to make as large or as small as possible."""
+
+    metric: Annotated[
+        str | None,
+        Field(
+            description="A metric that the trial reports, for instance val_accuracy.",
+            min_length=1,
+            max_length=128,
+            pattern=r"^[A-Za-z_][A-Za-z0-9_.:/-]*$",
+        ),
+    ] = None
+    promql: Annotated[
+        str | None,
+        Field(
+            description="A Prometheus expression over the trial, instead of metric.",
+            min_length=1,
+            max_length=4096,
+        ),
+    ] = None
+    goal: Annotated[Goal, Field(description="maximize or minimize.")]
+    target: Annotated[
+        float | None, Field(description="The study ends once a trial reaches this value.")
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """What the objective's values are listed under: the metric, or the expression."""
+        return self.metric or self.promql or ""
+
+
+class Parameter(Model):
+    """One hyperparameter. It reaches the trial as an environment variable of its name."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="The environment variable that carries it, and $(name) in command and args.",
+            min_length=1,
+            max_length=63,
+        ),
+    ]
+    type: Annotated[Literal["float", "int", "categorical"], Field(description="float, int or categorical.")]
+    low: Annotated[float | None, Field(description="Lowest value, included (float, int).")] = None
+    high: Annotated[float | None, Field(description="Highest value, included (float, int).")] = None
+    step: Annotated[float | None, Field(description="Only low, low + step, low + 2 step, ...")] = None
+    log: Annotated[bool, Field(description="Search the logarithm: for scales such as learning rates.")] = False
+    choices: Annotated[
+        list[Value] | None,
+        Field(description="The values of a categorical parameter.", min_length=1, max_length=MAX_CHOICES),
+    ] = None
+    when: Annotated[
+        dict[str, list[Value]] | None,
+        Field(
+            description="Only where each named parameter has one of the listed values.",
+            min_length=1,
+            max_length=MAX_CONDITIONS,
+        ),
+    ] = None
+
+
+class Sampler(Model):
+    """How the next hyperparameters are chosen."""
+
+    name: Annotated[SamplerName, Field(description="tpe, random or grid.")] = "tpe"
+    seed: Annotated[
+        int | None, Field(description="Makes the search repeatable.", ge=0, le=2**32 - 1)
+    ] = None
+    options: Options = {}
+
+
+class Pruner(Model):
+    """How hopeless trials are told from promising ones while they run."""
+
+    name: Annotated[
+        PrunerName,
+        Field(description="none, median, percentile, successivehalving, hyperband or patient."),
+    ] = "none"
+    options: Options = {}
+
+
+class Budget(Model):
+    """What ends the study: whichever is reached first. Running trials count."""
+
+    max_trials: Annotated[int | None, Field(description="Trials in all, failed ones too.", ge=1)] = None
+    max_failed_trials: Annotated[
+        int | None, Field(description="The study fails when this many trials failed by their own fault.", ge=1)
+    ] = None
+    max_duration: Annotated[
+        Duration | None, Field(description="Running time, without the time suspended: 90m, 2h, 1d12h.")
+    ] = None
+    max_gpu_hours: Annotated[
+        float | None, Field(description="GPUs times hours, over all trials.", gt=0)
+    ] = None
+    patience: Annotated[
+        int | None, Field(description="End after this many finished trials in a row without a better one.", ge=1)
+    ] = None
+    grace_period: Annotated[
+        Duration | None,
+        Field(
+            description="How long running trials may go on once the study ends early;"
+            " left out: until they finish by themselves."
+        ),
+    ] = None
+
+    @property
+    def max_seconds(self) -> float | None:
+        """`maxDuration` in seconds."""
+        return None if self.max_duration is None else seconds_of(self.max_duration)
+
+    @property
+    def grace_seconds(self) -> float | None:
+        """`gracePeriod` in seconds; None: running trials are left to finish."""
+        return None if self.grace_period is None else seconds_of(self.grace_period)
+
+    @property
+    def max_gpu_seconds(self) -> float | None:
+        """`maxGpuHours` in seconds."""
+        return None if self.max_gpu_hours is None else self.max_gpu_hours * 3600
+
+
+class StudySpec(Model):
+    """What to tune, how, and until when."""
+
+    objectives: Annotated[
+        list[Objective],
+        Field(
+            description="What to optimise; two or more make a multi-objective study.",
+            min_length=1,
+            max_length=MAX_OBJECTIVES,
+        ),
+    ]
+    parameters: Annotated[
+        list[Parameter],
+        Field(description="The search space.", min_length=1, max_length=MAX_PARAMETERS),
+    ]
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    parallelism: Annotated[int, Field(description="Trials at once.", ge=1, le=10_000)] = 1
+    budget: Budget = Budget()
+    suspend: Annotated[
+        bool, Field(description="Stops the running trials, keeps them for later, and stops the clock.")
+    ] = False
+    job_template: Annotated[
+        JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
+    ]
+
+
+class Metadata(OpenModel):
+    """The object's metadata, of which the name, namespace and generation are read here."""
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+    ]
+    namespace: str | None = None
+    generation: int | None = None
+
+
+class HyperparameterStudy(Model):
+    """A hyperparameter study: parameters are searched, each trial is a Job, until the budget ends."""
+
+    api_version: Literal["kubestudy.dev/v1alpha1"]
+    kind: Literal["HyperparameterStudy"]
+    metadata: Metadata
+    spec: StudySpec
+    status: StudyStatus | None = None

@@ -1,0 +1,1 @@
+"""The command line: `kubestudy run | validate | crd | trials | best | report | dashboard | version`."""

@@ -1,0 +1,173 @@
+"""The commands, their options and help."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kubestudy import __version__
+from kubestudy.cli.exits import Exit
+from kubestudy.cli.output import Format, complain, emit, emit_table, note, out
+
+app = typer.Typer(
+    help="Tune hyperparameters: one manifest, on this machine or on a Kubernetes cluster.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Named = Annotated[str, typer.Argument(metavar="FILE|NAME", help="A manifest, or the name of a study that was run here.")]
+Directory = Annotated[
+    Path | None, typer.Option("--dir", help="The study's folder; .kubestudy/NAME here if left out.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Optuna storage URL, e.g. postgresql+psycopg://...; a journal file if left out.", envvar="KUBESTUDY_STORAGE"),
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The manifest of the study.")],
+    directory: Directory = None,
+    storage: Storage = None,
+    exec_: Annotated[
+        str, typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point.")
+    ] = "",
+    restart: Annotated[bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")] = False,
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the finished object.")] = None,
+) -> None:
+    """Run a study on this machine to its end; the same command goes on with one that was interrupted.
+
+    Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
+    """
+    from kubestudy.cli.run import Wishes, run_study  # noqa: PLC0415  (Optuna takes half a second to import)
+
+    raise typer.Exit(run_study(Wishes(file, directory, storage, _words(exec_), restart, output)))
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise typer.BadParameter(f"{command!r} is no command line: {error}", param_hint="--exec") from error
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Manifests.")],
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the problems found.")] = None,
+) -> None:
+    """Check manifests, and print every problem of each. Exit code 2 if there is any."""
+    from kubestudy.api.manifest import load_all  # noqa: PLC0415
+    from kubestudy.api.problems import ManifestError  # noqa: PLC0415
+    from kubestudy.search.checks import search_problems  # noqa: PLC0415
+
+    found = []
+    for file in files:
+        try:
+            problems = [p for study in load_all(file) for p in search_problems(study.spec)]
+        except ManifestError as error:
+            problems = list(error.problems)
+        found += [(file, problem) for problem in problems]
+        if not problems and output is None:
+            out.print(f"{file}: valid", markup=False)
+    if output in (Format.JSON, Format.YAML):
+        emit([{"file": str(f), "path": p.path, "message": p.sentence} for f, p in found], output)
+    elif output is Format.TABLE:
+        emit_table(("FILE", "PATH", "PROBLEM"), [(str(f), p.path, p.sentence) for f, p in found])
+    else:
+        for file, problem in found:
+            complain(f"{file}: {problem}")
+    if found:
+        raise typer.Exit(Exit.INVALID)
+
+
+@app.command()
+def crd(
+    directory: Annotated[Path | None, typer.Option("--dir", help="Write the file there instead of printing it.")] = None,
+) -> None:
+    """Print the CustomResourceDefinition, to be applied to a cluster."""
+    from kubestudy.api.crd import FILE_NAME, as_yaml  # noqa: PLC0415
+
+    if directory is None:
+        typer.echo(as_yaml(), nl=False)
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / FILE_NAME).write_text(as_yaml())
+    except OSError as error:
+        complain(f"error: cannot write {directory / FILE_NAME}: {error.strerror}")
+        raise typer.Exit(Exit.FAILED) from error
+    note(f"wrote {directory / FILE_NAME}")
+
+
+@app.command()
+def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
+    """List the trials of a study."""
+    from kubestudy.cli.history import show_trials  # noqa: PLC0415
+
+    raise typer.Exit(show_trials(named, directory, storage, output, best=False))
+
+
+@app.command()
+def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
+    """Print the best trial of a study, or its Pareto front."""
+    from kubestudy.cli.history import show_trials  # noqa: PLC0415
+
+    raise typer.Exit(show_trials(named, directory, storage, output, best=True))
+
+
+@app.command()
+def report(
+    named: Named,
+    directory: Directory = None,
+    storage: Storage = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The HTML file; report.html in the study's folder if left out.")] = None,
+) -> None:
+    """Write a study's report: one HTML file that opens offline."""
+    from kubestudy.cli.history import make_report  # noqa: PLC0415
+
+    raise typer.Exit(make_report(named, directory, storage, to))
+
+
+@app.command()
+def dashboard(
+    named: Named,
+    directory: Directory = None,
+    storage: Storage = None,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open Optuna Dashboard on a study's storage, until Ctrl-C."""
+    from kubestudy.cli.history import serve_dashboard  # noqa: PLC0415
+
+    raise typer.Exit(serve_dashboard(named, directory, storage, host, port))
+
+
+@app.command()
+def version(
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="Output format.")] = None,
+) -> None:
+    """Print the version."""
+    if output in (Format.JSON, Format.YAML):
+        emit({"version": __version__}, output)
+    else:
+        out.print(__version__, markup=False)
+
+
+def main() -> None:
+    """Run the command line; a reader that goes away (`| head`) ends it quietly."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,100 @@
+"""From what a user names, a manifest or a study, to the study's folder and history."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from kubestudy.api.manifest import load
+from kubestudy.local.folder import DEFAULT_BASE, StudyFolder
+from kubestudy.search.history import History
+from kubestudy.search.storage import has_password, masked, open_storage
+from kubestudy.study.ports import StudyError
+
+STORAGE_VARIABLE = "KUBESTUDY_STORAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a study is kept.
+
+    Attributes:
+        folder: Its folder.
+        storage: The journal's file or a database URL.
+        name: The study's name in the storage.
+    """
+
+    folder: StudyFolder
+    storage: Path | str
+    name: str
+
+    @property
+    def where(self) -> str:
+        """What messages call the storage; never with its password."""
+        return masked(str(self.storage))
+
+    def open(self, *, sole_writer: bool = False) -> BaseStorage:
+        """Open the storage."""
+        return open_storage(self.storage, sole_writer=sole_writer)
+
+    def record(self) -> None:
+        """Write down in the folder which study in which storage it belongs to; a password is left out."""
+        url = None if isinstance(self.storage, Path) else self.storage
+        secret = url is not None and has_password(url)
+        kept = {"study": self.name, "storage": None if secret else url, "database": url is not None}
+        self.folder.storage_record.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def folder_of(name: str, directory: Path | None) -> StudyFolder:
+    """Return the folder of a study: `--dir`, else `.kubestudy/NAME` beside where one stands."""
+    return StudyFolder(directory if directory is not None else DEFAULT_BASE / name)
+
+
+def place_of(name: str, directory: Path | None, storage: str | None) -> Place:
+    """Return where a study is, or is to be, kept.
+
+    Args:
+        name: The study's name.
+        directory: The folder the user named, if any.
+        storage: The database URL the user named, if any.
+
+    Raises:
+        StudyError: Its storage is a database whose URL must be given again, since it holds a password.
+    """
+    folder = folder_of(name, directory)
+    try:
+        kept = json.loads(folder.storage_record.read_text())
+    except (OSError, ValueError):
+        kept = {}
+    url = storage or kept.get("storage")
+    if url is None and kept.get("database"):
+        raise StudyError(
+            f"the study in {folder.path} is kept in a database whose URL holds a password: name it again with"
+            f" --storage or {STORAGE_VARIABLE}"
+        )
+    return Place(folder, url or folder.journal, kept.get("study", name))
+
+
+def history_of(named: str, directory: Path | None, storage: str | None) -> tuple[Place, History]:
+    """Open the history of a study.
+
+    Args:
+        named: A manifest's file or a study's name.
+        directory: The folder the user named, if any.
+        storage: The database URL the user named, if any.
+
+    Raises:
+        StudyError: There is no such study here.
+        ManifestError: The named file is no valid manifest.
+    """
+    path = Path(named)
+    name = load(path).metadata.name if path.is_file() else named
+    place = place_of(name, directory, storage)
+    if isinstance(place.storage, Path) and not place.storage.is_file():
+        known = sorted(p.parent.name for p in DEFAULT_BASE.glob("*/journal.log"))
+        there = f"; there are {', '.join(known)}" if known and directory is None else ""
+        raise StudyError(f"no study was run in {place.folder.path}{there}")
+    return place, History(place.open(), place.name, place.where)

@@ -1,0 +1,123 @@
+"""`kubestudy trials | best | report | dashboard`: what a study's storage tells."""
+
+from __future__ import annotations
+
+import math
+import socket
+from pathlib import Path
+from typing import Any
+
+from kubestudy.api.manifest import load
+from kubestudy.api.problems import ManifestError
+from kubestudy.cli.exits import Exit
+from kubestudy.cli.find import history_of
+from kubestudy.cli.output import Format, complain, emit, emit_table, note, out
+from kubestudy.cli.progress import short
+from kubestudy.report.page import write_report
+from kubestudy.search.history import TrialRecord
+from kubestudy.search.search import quiet
+from kubestudy.study.ports import StudyError
+
+_REASON_LENGTH = 100
+
+
+def show_trials(named: str, directory: Path | None, storage: str | None, form: Format, *, best: bool) -> Exit:
+    """Print a study's trials, or only the best.
+
+    Returns:
+        COMPLETED; INVALID for a manifest that is not valid; FAILED if there is no such study, or no best trial.
+    """
+    quiet()
+    try:
+        _, history = history_of(named, directory, storage)
+        records = history.best() if best else history.trials()
+    except (StudyError, ManifestError) as error:
+        return _refused(error)
+    if form is Format.TABLE:
+        _table(records)
+    else:
+        data = [as_data(record) for record in records]
+        single = best and len(history.metric_names) == 1
+        emit((data[0] if data else None) if single else data, form)
+    if best and not records:
+        complain(f"{history.name}: no trial is complete")
+        return Exit.FAILED
+    return Exit.COMPLETED
+
+
+def as_data(record: TrialRecord) -> dict[str, Any]:
+    """Return a trial as `-o json` prints it. An infinite value, which JSON lacks, is its word."""
+    return {
+        "number": record.number,
+        "state": record.state,
+        "values": {name: v if math.isfinite(v) else str(v) for name, v in record.values.items()},
+        "params": dict(record.params),
+        "reason": record.reason,
+        "seconds": record.seconds,
+    }
+
+
+def _table(records: list[TrialRecord]) -> None:
+    metrics = list(dict.fromkeys(name for record in records for name in record.values))
+    params = list(dict.fromkeys(name for record in records for name in record.params))
+    reasons = any(record.reason for record in records)
+    columns = ["NUMBER", "STATE", *metrics, *params, *(["REASON"] if reasons else [])]
+    rows = []
+    for record in records:
+        cells = [str(record.number), record.state]
+        cells += [f"{record.values[name]:.6g}" if name in record.values else "-" for name in metrics]
+        cells += [short(record.params[name]) if name in record.params else "-" for name in params]
+        if reasons:
+            reason = record.reason or "-"
+            cells.append(reason if len(reason) <= _REASON_LENGTH else reason[: _REASON_LENGTH - 3] + "...")
+        rows.append(cells)
+    emit_table(columns, rows)
+
+
+def make_report(named: str, directory: Path | None, storage: str | None, to: Path | None) -> Exit:
+    """Write a study's report."""
+    quiet()
+    try:
+        place, history = history_of(named, directory, storage)
+        source = Path(named) if Path(named).is_file() else place.folder.manifest
+        target = to or place.folder.report
+        write_report(load(source), history, target)
+    except (StudyError, ManifestError) as error:
+        return _refused(error)
+    except OSError as error:
+        complain(f"error: cannot write the report: {error}")
+        return Exit.FAILED
+    out.print(str(target), markup=False, soft_wrap=True)
+    return Exit.COMPLETED
+
+
+def serve_dashboard(named: str, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
+    """Serve Optuna Dashboard until interrupted."""
+    try:
+        import optuna_dashboard  # noqa: PLC0415  (optional, and slow to import)
+    except ImportError:
+        complain("error: Optuna Dashboard is not installed: pip install 'kubestudy[local]'")
+        return Exit.FAILED
+    quiet()
+    try:
+        place, _ = history_of(named, directory, storage)
+        opened = place.open()
+    except (StudyError, ManifestError) as error:
+        return _refused(error)
+    try:
+        with socket.create_server((host, port)) as probe:
+            port = probe.getsockname()[1]
+    except OSError as error:
+        complain(f"error: cannot listen on {host}:{port} ({error.strerror}): choose another --port")
+        return Exit.FAILED
+    note(f"Optuna Dashboard: http://{host}:{port}/ (Ctrl-C ends it)")
+    optuna_dashboard.run_server(opened, host=host, port=port)
+    return Exit.COMPLETED
+
+
+def _refused(error: Exception) -> Exit:
+    if isinstance(error, ManifestError):
+        complain(str(error))
+        return Exit.INVALID
+    complain(f"error: {error}")
+    return Exit.FAILED

@@ -1,0 +1,251 @@
+"""`kubestudy run`: one study on this machine, from its manifest to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from rich.logging import RichHandler
+
+from kubestudy.api.checks import gpus_of
+from kubestudy.api.manifest import load
+from kubestudy.api.problems import ManifestError, Problem
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.cli.difference import differences
+from kubestudy.cli.exits import Exit
+from kubestudy.cli.find import Place, place_of
+from kubestudy.cli.output import Format, complain, emit, err, note, out
+from kubestudy.cli.progress import Progress, short
+from kubestudy.local.container import Machine, problems_here, warnings_here
+from kubestudy.local.folder import StudyFolder
+from kubestudy.local.gpus import GpuPool, find_gpus
+from kubestudy.local.runtime import LocalRuntime
+from kubestudy.metrics.scrape import ScrapedMetrics
+from kubestudy.report.page import write_report
+from kubestudy.search.checks import search_problems
+from kubestudy.search.history import History, study_names
+from kubestudy.search.search import OptunaSearch, fixed_part
+from kubestudy.study.loop import StudyLoop
+from kubestudy.study.ports import StudyError
+from kubestudy.study.view import View
+
+_LOG_BYTES = 5 * 1024 * 1024
+# Beyond the trials' own grace period.
+_LOCK_MARGIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for beside the manifest.
+
+    Attributes:
+        file: The manifest.
+        directory: The study's folder, if not the default.
+        storage: A database URL, if not the journal.
+        command: `--exec`, split into words.
+        restart: Whether to start anew, keeping the old study under another name.
+        output: How to print the finished object; None for a summary for people.
+    """
+
+    file: Path
+    directory: Path | None
+    storage: str | None
+    command: tuple[str, ...]
+    restart: bool
+    output: Format | None
+
+
+def run_study(wishes: Wishes) -> Exit:
+    """Run a study to its end, or until it is interrupted.
+
+    Returns:
+        What the run came to, as an exit code.
+    """
+    try:
+        study = load(wishes.file)
+        machine = machine_here(wishes)
+        problems = [*search_problems(study.spec), *problems_here(study, machine)]
+        if problems:
+            raise ManifestError(str(wishes.file), problems)
+        return _run_valid(study, wishes, machine)
+    except ManifestError as error:
+        complain(str(error))
+        return Exit.INVALID
+    except StudyError as error:
+        complain(f"error: {error}")
+        return Exit.FAILED
+
+
+def machine_here(wishes: Wishes) -> Machine:
+    """Return what trials get of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(
+        environment=dict(os.environ),
+        cores=cores,
+        folder=wishes.file.resolve().parent,
+        bin_folder=Path(sysconfig.get_path("scripts")),
+        command=wishes.command,
+    )
+
+
+def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:
+    place = place_of(study.metadata.name, wishes.directory, wishes.storage)
+    grace = study.spec.job_template.spec.template.spec.termination_grace_period_seconds
+    place.folder.make()
+    place.folder.lock(grace + _LOCK_MARGIN_SECONDS)
+    try:
+        if wishes.restart:
+            place = _start_anew(place, grace + _LOCK_MARGIN_SECONDS)
+        storage = place.open(sole_writer=True)
+        _refuse_changes(study, place, wishes)
+        with _full_disk(place.folder):
+            place.record()
+            shutil.copyfile(wishes.file, place.folder.manifest)
+        with _logging(place.folder):
+            search = OptunaSearch(study.spec, storage, place.name, place.where)
+            return _run_locked(study, search, place, wishes, machine)
+    finally:
+        place.folder.unlock()
+
+
+def _start_anew(place: Place, patience: float) -> Place:
+    """Put the old study aside, folder and all; in a database, which cannot be renamed, take a new name."""
+    name = place.name
+    if not isinstance(place.storage, Path):
+        taken = set(study_names(place.open()))
+        number = 2
+        while name in taken:
+            name = f"{place.folder.path.name}-{number}"
+            number += 1
+    aside = place.folder.set_aside()
+    place.folder.unlock()
+    note(f"the old study is kept in {aside}")
+    place.folder.make()
+    place.folder.lock(patience)
+    return replace(place, name=name)
+
+
+def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) -> None:
+    try:
+        before = History(place.open(), place.name, place.where).fixed_part
+    except StudyError:
+        return
+    changed = differences(before, fixed_part(study.spec), "spec") if before is not None else []
+    if changed:
+        remedy = "cannot change once the study has started; --restart starts anew and keeps the old study aside"
+        raise ManifestError(str(wishes.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
+
+
+def _run_locked(
+    study: HyperparameterStudy, search: OptunaSearch, place: Place, wishes: Wishes, machine: Machine
+) -> Exit:
+    gpus = find_gpus()
+    for warning in warnings_here(study, machine, len(gpus)):
+        note(f"warning: {warning}")
+    pool = GpuPool(gpus, gpus_of(study.spec))
+    with Progress(study.metadata.name, study.spec, err) as progress:
+        view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, progress))
+    finished = study.model_copy(update={"status": view.status})
+    if view.status.phase != "Suspended":
+        history = History(place.open(), place.name, place.where)
+        with _full_disk(place.folder):
+            write_report(finished, history, place.folder.report)
+    return _conclude(finished, view, place, wishes, interrupted=interrupted)
+
+
+async def _loop(
+    study: HyperparameterStudy,
+    search: OptunaSearch,
+    folder: StudyFolder,
+    machine: Machine,
+    pool: GpuPool,
+    progress: Progress,
+) -> tuple[View, bool]:
+    interrupted = False
+    metrics = ScrapedMetrics()
+    lock_fd = folder.lock_fd
+    async with LocalRuntime(study, folder, lock_fd, machine, pool) as runtime:
+        loop = StudyLoop(study, search, runtime, metrics, progress, time.time)
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if not interrupted:
+                note("stopping the running trials in order; their parameters are kept")
+            interrupted = True
+            loop.interrupt()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        try:
+            view = await loop.run()
+        finally:
+            metrics.close()
+    return view, interrupted
+
+
+def _conclude(
+    study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool
+) -> Exit:
+    status = view.status
+    why = next((c.message for c in status.conditions if c.type == status.phase), "")
+    if wishes.output in (Format.JSON, Format.YAML):
+        emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
+    elif status.phase != "Suspended":
+        out.print(f"{study.metadata.name}: {status.phase}: {why}", markup=False)
+        for trial in [status.best] if status.best else status.pareto_front:
+            values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
+            params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
+            out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)
+        out.print(f"  report: {place.folder.report}", markup=False)
+    if status.phase == "Suspended":
+        again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
+        held = status.trials.pending
+        what = "interrupted" if interrupted else "suspended (spec.suspend is true)"
+        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {again}")
+        return Exit.INTERRUPTED
+    if status.phase == "Failed":
+        complain(f"{study.metadata.name} failed: {why}")
+        return Exit.FAILED
+    return Exit.COMPLETED
+
+
+@contextlib.contextmanager
+def _full_disk(folder: StudyFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(f"cannot write to {folder.path}: {error.strerror}; mend it and run the same command again") from error
+
+
+@contextlib.contextmanager
+def _logging(folder: StudyFolder) -> Iterator[None]:
+    """Log everything to the folder's run.log, and warnings to stderr."""
+    root = logging.getLogger()
+    try:
+        file: logging.Handler = RotatingFileHandler(folder.run_log, maxBytes=_LOG_BYTES, backupCount=1)
+    except OSError as error:
+        raise StudyError(f"cannot write {folder.run_log}: {error.strerror}") from error
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = RichHandler(logging.WARNING, console=err, show_path=False, show_time=False)
+    root.setLevel(logging.INFO)
+    for handler in (file, screen):
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (file, screen):
+            root.removeHandler(handler)
+            handler.close()
+
+

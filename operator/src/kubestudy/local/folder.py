@@ -1,0 +1,249 @@
+"""A study's folder: where its journal, its trials' logs and results, and its report are kept.
+
+```
+.kubestudy/NAME/
+  lock             held by whoever runs the study
+  study.yaml       the manifest of the last run
+  journal.log      Optuna's journal (unless the storage is a database)
+  storage.json     which study in which storage this is
+  report.html
+  run.log
+  trials/00007/    params.json  trial.log  result.json (termination message)  exit.json  checkpoint/
+```
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kubestudy.study.ports import StudyError
+
+DEFAULT_BASE = Path(".kubestudy")
+
+
+class StudyFolder:
+    """The folder of one study.
+
+    Args:
+        path: Where it is, or is to be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock_fd: int | None = None
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal file."""
+        return self.path / "journal.log"
+
+    @property
+    def storage_record(self) -> Path:
+        """Which study in which storage this folder belongs to."""
+        return self.path / "storage.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest of the last run."""
+        return self.path / "study.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    @property
+    def run_log(self) -> Path:
+        """What the last runs logged."""
+        return self.path / "run.log"
+
+    def trial(self, number: int) -> TrialFolder:
+        """Return the folder of a trial."""
+        return TrialFolder(self.path / "trials" / f"{number:05d}")
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises:
+            StudyError: It cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".writable-{os.getpid()}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            _refuse(self.path, error)
+
+    def lock(self, patience: float) -> None:
+        """Hold the study's lock, so that no two runs meet; it is let go of when every holder has ended.
+
+        Args:
+            patience: Seconds to wait for trials of a run that was killed to end.
+
+        Raises:
+            StudyError: Another run holds it.
+        """
+        try:
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            _refuse(self.path, error)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                holder = _read_pid(fd)
+                if holder is not None and _alive(holder):
+                    os.close(fd)
+                    raise StudyError(
+                        f"the study in {self.path} is being run already (process {holder}): wait for it or stop it"
+                    ) from None
+                if time.monotonic() >= deadline:
+                    os.close(fd)
+                    raise StudyError(
+                        f"trials of an earlier run in {self.path} have not ended within {patience:.0f} s:"
+                        " end their processes and try again"
+                    ) from None
+                time.sleep(0.1)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._lock_fd = fd
+
+    @property
+    def lock_fd(self) -> int:
+        """The descriptor of the lock that `lock` took."""
+        if self._lock_fd is None:
+            raise StudyError(f"the study in {self.path} is not locked")
+        return self._lock_fd
+
+    def unlock(self) -> None:
+        """Let go of the lock."""
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def set_aside(self) -> Path | None:
+        """Move the folder out of the way under a free name, for a study that starts anew.
+
+        Returns:
+            Where it is now; None if there was none.
+        """
+        if not self.path.exists():
+            return None
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        return aside
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one execution of a trial ended.
+
+    Attributes:
+        attempt: 0 for the first execution, then counting retries after failures.
+        code: Exit code; 128 + n for a process that signal n ended, as a container reports it.
+        cause: Why it was told to end: "stopped" or "deadline"; None if it was not.
+        started: Unix time.
+        ended: Unix time.
+    """
+
+    attempt: int
+    code: int
+    cause: str | None
+    started: float
+    ended: float
+
+
+class TrialFolder:
+    """The folder of one trial.
+
+    Args:
+        path: Where it is, or is to be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "trial.log"
+        self.message = path / "result.json"
+        self.params = path / "params.json"
+        self.exit = path / "exit.json"
+        self.checkpoint = path / "checkpoint"
+
+    def prepare(self, params: dict[str, Any]) -> None:
+        """Make the folder for an execution, without the message of an earlier one.
+
+        Raises:
+            StudyError: It cannot be written to.
+        """
+        try:
+            if not self.path.is_dir():
+                self.checkpoint.mkdir(parents=True, exist_ok=True)
+                self.params.write_text(json.dumps(params) + "\n")
+            else:
+                self.message.unlink(missing_ok=True)
+                self.exit.unlink(missing_ok=True)
+                self.checkpoint.mkdir(exist_ok=True)
+        except OSError as error:
+            _refuse(self.path, error)
+
+    def read_exit(self) -> Exit | None:
+        """Return how the last execution ended; None if it has not, or nobody saw it."""
+        try:
+            return Exit(**json.loads(self.exit.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def read_message(self) -> str:
+        """Return the termination message, as far as a container's would be read; empty if there is none."""
+        try:
+            with self.message.open("rb") as file:
+                return file.read(4096).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def last_line(self) -> str:
+        """Return the last line of the log that says anything."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _refuse(path: Path, error: OSError) -> NoReturn:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            why = "the disk is full; free some space and run the same command again"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            why = f"it is not writable ({error.strerror}); choose another folder with --dir"
+        case _:
+            why = error.strerror or str(error)
+    raise StudyError(f"the folder {path} cannot be used: {why}") from error
+
+
+def _read_pid(fd: int) -> int | None:
+    text = os.pread(fd, 32, 0).decode(errors="replace").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

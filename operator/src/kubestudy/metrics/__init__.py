@@ -1,0 +1,1 @@
+"""The one room that knows Prometheus: its text format, and what trials say in it."""

@@ -1,0 +1,54 @@
+"""What planning looks at: counts and clocks of one study at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One study at one moment.
+
+    Attributes:
+        live: Numbers of the trials that are started and have not ended, those being stopped included.
+        stopping: Those of them that were told to stop.
+        hopeless: Live trials that the pruner gives up.
+        queued: Numbers of trials that have their parameters and wait to be started (again), lowest first.
+        complete: Trials with a final value.
+        pruned: Trials stopped early as hopeless.
+        failed: Trials that failed by their own fault.
+        stopped: Trials stopped because the study ended.
+        since_improvement: Complete and pruned trials in a row, up to the last that ended, without a better one.
+        target_reached: Whether some trial reached every target that is set.
+        exhausted: Whether the sampler has nothing new to suggest.
+        seconds: Running time of the study, suspended time not counted.
+        gpu_seconds: GPUs times seconds, live trials included.
+        ending_since: `seconds` at the moment when the study began to end; None before.
+        last_failure: Why the last failed trial failed, in a sentence.
+    """
+
+    live: frozenset[int] = frozenset()
+    stopping: frozenset[int] = frozenset()
+    hopeless: frozenset[int] = frozenset()
+    queued: tuple[int, ...] = ()
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    stopped: int = 0
+    since_improvement: int = 0
+    target_reached: bool = False
+    exhausted: bool = False
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    ending_since: float | None = None
+    last_failure: str | None = None
+
+    @property
+    def finished(self) -> int:
+        """Trials that ended for good."""
+        return self.complete + self.pruned + self.failed + self.stopped
+
+    @property
+    def total(self) -> int:
+        """All trials that were ever asked for."""
+        return self.finished + len(self.live) + len(self.queued)

@@ -1,0 +1,101 @@
+"""The page: a summary, Optuna's plots and the list of trials, in one file that opens offline."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from kubestudy import __version__
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.report.figures import sections
+from kubestudy.search.history import History, TrialRecord
+
+TABLE_ROWS = 2000
+_STATES = ("Complete", "Pruned", "Failed", "Stopped", "Running", "Waiting")
+
+
+def write_report(study: HyperparameterStudy, history: History, target: Path) -> None:
+    """Write a study's report.
+
+    Args:
+        study: The manifest; with its status, where the study has ended.
+        history: Its trials.
+        target: The HTML file.
+
+    Raises:
+        OSError: It cannot be written.
+        StudyError: The storage cannot be read.
+    """
+    records = history.trials()
+    page = _template().render(
+        study=study,
+        version=__version__,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        objectives=study.spec.objectives,
+        counts=[(state, n) for state in _STATES if (n := sum(r.state == state for r in records))],
+        best=history.best(),
+        metrics=history.metric_names,
+        budget=_budget(study, records),
+        took=_took(records),
+        sections=[
+            (s, None if s.figure is None else s.figure.to_html(full_html=False, include_plotlyjs=False))
+            for s in sections(history.study, history.metric_names)
+        ],
+        params=list(dict.fromkeys(name for record in records for name in record.params)),
+        records=records[-TABLE_ROWS:],
+        left_out=max(0, len(records) - TABLE_ROWS),
+        plotly=get_plotlyjs(),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_suffix(".new")
+    draft.write_text(page, encoding="utf-8")
+    draft.replace(target)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kubestudy.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["short"] = _short
+    environment.filters["duration"] = _duration
+    return environment.get_template("page.html.j2")
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _took(records: list[TrialRecord]) -> str:
+    starts = [r.started for r in records if r.started]
+    ends = [r.ended for r in records if r.ended]
+    return _duration((max(ends) - min(starts)).total_seconds()) if starts and ends else ""
+
+
+def _budget(study: HyperparameterStudy, records: list[TrialRecord]) -> list[tuple[str, str]]:
+    budget, used = study.spec.budget, study.status.used if study.status else None
+    rows = []
+    if budget.max_trials is not None:
+        rows.append(("trials", f"{len(records)} of {budget.max_trials}"))
+    if budget.max_failed_trials is not None:
+        failed = sum(r.state == "Failed" for r in records)
+        rows.append(("failed trials", f"{failed} of {budget.max_failed_trials}"))
+    if used is not None:
+        limit = f" of {budget.max_duration}" if budget.max_duration else ""
+        rows.append(("running time", f"{_duration(used.seconds)}{limit}"))
+    if used is not None and (budget.max_gpu_hours is not None or used.gpu_seconds):
+        limit = f" of {budget.max_gpu_hours:g}" if budget.max_gpu_hours else ""
+        rows.append(("GPU-hours", f"{used.gpu_seconds / 3600:.3g}{limit}"))
+    return rows

@@ -1,0 +1,124 @@
+"""What a study's storage tells about its trials, for people: lists, the best ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from kubestudy.api.values import Value
+from kubestudy.search.search import ATTR_SPEC, outcome_in
+from kubestudy.search.storage import storage_errors
+from kubestudy.study.outcome import Complete, Failed, Pruned
+from kubestudy.study.ports import StudyError
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial, as its study keeps it.
+
+    Attributes:
+        number: The trial's number.
+        state: Running, Complete, Pruned, Failed or Stopped.
+        values: Its final value of each objective; empty unless complete.
+        params: Its parameters.
+        reason: Why it failed or was stopped.
+        last: The last (step, value) of the objective that was recorded while it ran.
+        started: When its parameters were suggested.
+        ended: When its end was recorded.
+    """
+
+    number: int
+    state: str
+    values: Mapping[str, float]
+    params: Mapping[str, Value]
+    reason: str | None = None
+    last: tuple[int, float] | None = None
+    started: datetime | None = None
+    ended: datetime | None = field(default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, waiting included."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+
+class History:
+    """A study's trials, read from its storage.
+
+    Args:
+        storage: The storage.
+        name: The study's name in it.
+        where: What errors call the storage.
+
+    Raises:
+        StudyError: There is no such study in it.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str, where: str) -> None:
+        self.name = name
+        self._where = where
+        with storage_errors(where):
+            try:
+                self.study = optuna.load_study(study_name=name, storage=storage)
+            except KeyError as error:
+                raise StudyError(f"the storage {where} holds no study named {name}") from error
+            self.metric_names = self.study.metric_names or [f"value{i}" for i in range(len(self.study.directions))]
+
+    @property
+    def fixed_part(self) -> dict[str, Any] | None:
+        """The part of its spec that cannot change, as it was at the start."""
+        kept: dict[str, Any] | None = self.study.user_attrs.get(ATTR_SPEC)
+        return kept
+
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials by number."""
+        with storage_errors(self._where):
+            return [self._record(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def best(self) -> list[TrialRecord]:
+        """Return the best trial, or the Pareto front; empty while no trial is complete."""
+        with storage_errors(self._where):
+            return [self._record(trial) for trial in self.study.best_trials[: 1 if self._single else None]]
+
+    @property
+    def _single(self) -> bool:
+        return len(self.study.directions) == 1
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        state, reason, values = "Running", None, {}
+        if trial.state is TrialState.WAITING:
+            state = "Waiting"
+        elif trial.state.is_finished():
+            match outcome_in(trial):
+                case Complete(numbers):
+                    state, values = "Complete", dict(zip(self.metric_names, numbers, strict=True))
+                case Pruned():
+                    state = "Pruned"
+                case Failed(word, message):
+                    state, reason = "Failed", f"{word}: {message}"
+                case _:
+                    state, reason = "Stopped", "the study ended"
+        step = trial.last_step
+        return TrialRecord(
+            number=trial.number,
+            state=state,
+            values=values,
+            params=trial.params,
+            reason=reason,
+            last=None if step is None else (step, trial.intermediate_values[step]),
+            started=trial.datetime_start,
+            ended=trial.datetime_complete,
+        )
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of all studies in a storage."""
+    return optuna.get_all_study_names(storage)

@@ -1,0 +1,105 @@
+"""Options of samplers and pruners: passed through to Optuna, checked against its real signatures first."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from kubestudy.api.problems import Problem, did_you_mean
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def options_of(target: Callable[..., Any], taken: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return the options that a manifest can set, with their types: no callables, and none that has a field.
+
+    Args:
+        target: One of Optuna's sampler or pruner classes.
+        taken: Parameters that are set by other fields.
+    """
+    known = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in taken or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            continue
+        hint = _resolved(target, parameter.annotation)
+        if _writable(hint):
+            known[name] = hint
+    return known
+
+
+def _resolved(target: Callable[..., Any], annotation: Any) -> Any:
+    """Return an annotation as a type; `object`, which no manifest can hold, if it names what only checkers import."""
+    namespace = {**vars(collections.abc), **vars(sys.modules[target.__module__])}
+    holder = type("Holder", (), {"__annotations__": {"it": annotation}})
+    try:
+        return typing.get_type_hints(holder, globalns=namespace)["it"]
+    except NameError:
+        return object
+
+
+def _writable(hint: Any) -> bool:
+    """Tell whether some value of a YAML file can have this type."""
+    if hint is Any or hint in _PLAIN:
+        return True
+    if typing.get_origin(hint) is typing.Literal:
+        return True
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return any(_writable(part) for part in typing.get_args(hint) if part is not type(None))
+    return False
+
+
+def check_options(
+    path: str, target: Callable[..., Any], given: Mapping[str, Any], taken: Set[str] = frozenset()
+) -> list[Problem]:
+    """Check options against a signature.
+
+    Args:
+        path: Where the options stand in the manifest.
+        target: The class they are passed to.
+        given: The options.
+        taken: Parameters that are set by other fields.
+
+    Returns:
+        A problem per unknown option, naming the known ones, and per option of a wrong type or missing.
+    """
+    known = options_of(target, taken)
+    problems = []
+    for name, value in given.items():
+        if name in taken:
+            problems.append(Problem(f"{path}.{name}", "is set by a field of its own, not as an option"))
+        elif name not in known:
+            advice = did_you_mean(name, known) if known else "it has none"
+            full = f"; known here: {', '.join(sorted(known))}" if advice.startswith("did") else ""
+            problems.append(Problem(f"{path}.{name}", f"there is no such option: {advice}{full}"))
+        else:
+            problems += _check_type(f"{path}.{name}", known[name], value)
+    parameters = inspect.signature(target).parameters
+    problems += [
+        Problem(f"{path}.{name}", "is required")
+        for name in known
+        if parameters[name].default is inspect.Parameter.empty and name not in given
+    ]
+    return problems
+
+
+def _check_type(path: str, hint: Any, value: Any) -> list[Problem]:
+    try:
+        TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError:
+        return [Problem(path, f"{value!r} is no {_name(hint)}")]
+    return []
+
+
+def _name(hint: Any) -> str:
+    if isinstance(hint, type):
+        return {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}.get(
+            hint.__name__, hint.__name__
+        )
+    return str(hint).replace("None", "null").replace(" | ", " or ")

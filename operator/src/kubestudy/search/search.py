@@ -1,0 +1,260 @@
+"""One study in Optuna: ask, report, tell, and going on after a restart.
+
+Source: Optuna's ask-and-tell interface. What Optuna's own loop would do beside it (heartbeats, retries, stopping) is
+the study loop's to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from kubestudy.api.study import StudySpec
+from kubestudy.api.values import Value
+from kubestudy.planning.clock import StudyClock
+from kubestudy.planning.plan import StopCause
+from kubestudy.planning.tally import Scored, Tally
+from kubestudy.search.pruners import make_pruner
+from kubestudy.search.rungs import rung
+from kubestudy.search.samplers import GridSampler, make_sampler
+from kubestudy.search.space import in_tree_order, suggest
+from kubestudy.search.storage import storage_errors
+from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
+from kubestudy.study.ports import Memory
+from kubestudy.study.trial import Curve, Suggestion, Unfinished
+
+# What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.
+ATTR_SPEC = "kubestudy:spec"
+ATTR_MEMORY = "kubestudy:memory"
+ATTR_STOP = "kubestudy:stop"
+ATTR_END = "kubestudy:end"
+ATTR_GPU_SECONDS = "kubestudy:gpuSeconds"
+
+log = logging.getLogger(__name__)
+
+
+def quiet() -> None:
+    """Keep Optuna from writing about each trial on stderr, and from warning of what was chosen on purpose."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+class OptunaSearch:
+    """One study's search (implements the loop's `Search` port).
+
+    Args:
+        spec: The study.
+        storage: Where its trials are kept.
+        name: The study's name in the storage. A study of that name is gone on with.
+        where: What errors call the storage.
+    """
+
+    def __init__(self, spec: StudySpec, storage: BaseStorage, name: str, where: str) -> None:
+        self._spec = spec
+        self._where = where
+        self._ordered = in_tree_order(spec.parameters)
+        self._single = len(spec.objectives) == 1
+        self._open: dict[int, optuna.Trial] = {}
+        with self._errors():
+            self._study = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                directions=[objective.goal for objective in spec.objectives],
+                pruner=make_pruner(spec.pruner),
+                load_if_exists=True,
+            )
+            trials = self._study.get_trials(deepcopy=False)
+            self._study.sampler = make_sampler(spec, len(trials))
+            self._asked = len(trials)
+            if ATTR_SPEC not in self._study.user_attrs:
+                self._study.set_metric_names([objective.name for objective in spec.objectives])
+                self._study.set_user_attr(ATTR_SPEC, fixed_part(spec))
+        self._tally = self._count(trials)
+        self._running = sorted((t for t in trials if t.state is TrialState.RUNNING), key=lambda t: t.number)
+        self._last_sign = max(
+            (time.timestamp() for t in trials for time in (t.datetime_start, t.datetime_complete) if time), default=0.0
+        )
+
+    def _errors(self) -> Any:
+        return storage_errors(self._where)
+
+    @property
+    def tally(self) -> Tally:
+        """What the finished trials add up to."""
+        return self._tally
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every point of the grid was asked for; other samplers never run out."""
+        sampler = self._study.sampler
+        return isinstance(sampler, GridSampler) and self._asked >= len(sampler)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether reported values can make a trial hopeless."""
+        return self._single and self._spec.pruner.name != "none"
+
+    @property
+    def last_sign(self) -> float:
+        """Unix time of the last start or end of a trial when the study was opened."""
+        return self._last_sign
+
+    def unfinished(self) -> Sequence[Unfinished]:
+        """Return the trials recorded as running, with all their parameters: missing ones are sampled now."""
+        found = []
+        with self._errors():
+            for frozen in self._running:
+                trial = optuna.trial.Trial(self._study, frozen._trial_id)
+                self._open[frozen.number] = trial
+                cause = frozen.user_attrs.get(ATTR_STOP)
+                suggestion = Suggestion(frozen.number, suggest(trial, self._ordered))
+                found.append(Unfinished(suggestion, StopCause(cause) if cause else None))
+        return found
+
+    def ask(self) -> Suggestion | None:
+        """Suggest and record one more trial; None when the grid is exhausted."""
+        if self.exhausted:
+            return None
+        with self._errors():
+            trial = self._study.ask()
+            self._asked = max(self._asked, trial.number + 1)
+            self._open[trial.number] = trial
+            return Suggestion(trial.number, suggest(trial, self._ordered))
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Record a running trial's value at a step's rung; tell whether the trial is hopeless."""
+        trial = self._open[number]
+        with self._errors():
+            if not self._record(trial, step, value, self._rungs(trial)):
+                return False
+            return bool(trial.should_prune())
+
+    def mark_stopping(self, number: int, cause: StopCause) -> None:
+        """Record why a trial is told to stop."""
+        with self._errors():
+            self._open[number].set_user_attr(ATTR_STOP, cause.value)
+
+    def spend(self, number: int, gpu_seconds: float) -> None:
+        """Record GPU time, in seconds, of a trial's execution that ended."""
+        trial = self._open[number]
+        with self._errors():
+            spent = float(trial.user_attrs.get(ATTR_GPU_SECONDS, 0.0))
+            trial.set_user_attr(ATTR_GPU_SECONDS, round(spent + gpu_seconds, 3))
+        self._tally = self._tally.with_gpu_seconds(gpu_seconds)
+
+    def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
+        """Record what became of a trial; a trial that is finished already stays as it is."""
+        trial = self._open.get(number)
+        if trial is None:
+            log.info("trial %d is finished already", number)
+            return
+        with self._errors():
+            self._fill_in(trial, outcome.curve)
+            match outcome:
+                case Complete(values):
+                    self._study.tell(trial, list(values), skip_if_finished=True)
+                case Pruned():
+                    self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+                case Failed(reason, message):
+                    trial.set_user_attr(ATTR_END, {"state": "Failed", "reason": reason, "message": message})
+                    self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+                case Stopped():
+                    trial.set_user_attr(ATTR_END, {"state": "Stopped", "reason": "StudyEnded"})
+                    self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        params: Mapping[str, Value] = trial.params
+        del self._open[number]
+        self._tally = self._counted(self._tally, outcome, number, params)
+
+    def recall(self) -> Memory:
+        """Return what was last remembered; a new study remembers nothing."""
+        with self._errors():
+            kept = self._study.user_attrs.get(ATTR_MEMORY)
+        if kept is None:
+            return Memory()
+        return Memory(clock=StudyClock(**kept["clock"]), **{k: kept[k] for k in ("started", "ending_since", "completed")})
+
+    def remember(self, memory: Memory) -> None:
+        """Keep what the study remembers beside its trials."""
+        clock = memory.clock
+        with self._errors():
+            self._study.set_user_attr(
+                ATTR_MEMORY,
+                {
+                    "clock": {"seconds": clock.seconds, "as_of": clock.as_of, "paused": clock.paused},
+                    "started": memory.started,
+                    "ending_since": memory.ending_since,
+                    "completed": memory.completed,
+                },
+            )
+
+    # --- intermediate values ---------------------------------------------------------------------------------------
+
+    def _rungs(self, trial: optuna.Trial) -> set[int]:
+        frozen = self._study._storage.get_trial(trial._trial_id)
+        return set(frozen.intermediate_values)
+
+    def _record(self, trial: optuna.Trial, step: int, value: float, known: set[int]) -> bool:
+        at = rung(step)
+        if at in known:
+            return False
+        known.add(at)
+        trial.report(value, at)
+        return True
+
+    def _fill_in(self, trial: optuna.Trial, curve: Curve) -> None:
+        """Record the steps that no reading saw: other trials are compared with this one at these steps."""
+        if not self._single:
+            return
+        points = curve.get(self._spec.objectives[0].name, ())
+        if points:
+            known = self._rungs(trial)
+            for step, value in points:
+                self._record(trial, step, value, known)
+
+    # --- counting --------------------------------------------------------------------------------------------------
+
+    def _count(self, trials: Iterable[FrozenTrial]) -> Tally:
+        tally = Tally()
+        finished = [t for t in trials if t.state.is_finished() and t.datetime_complete is not None]
+        for trial in sorted(finished, key=lambda t: (t.datetime_complete, t.number)):
+            tally = tally.with_gpu_seconds(float(trial.user_attrs.get(ATTR_GPU_SECONDS, 0.0)))
+            tally = self._counted(tally, outcome_in(trial), trial.number, trial.params)
+        return tally
+
+    def _counted(
+        self, tally: Tally, outcome: Complete | Pruned | Failed | Stopped, number: int, params: Mapping[str, Value]
+    ) -> Tally:
+        match outcome:
+            case Complete(values):
+                return tally.with_complete(self._spec.objectives, Scored(number, values, params))
+            case Pruned():
+                return tally.with_pruned()
+            case Failed(reason, message):
+                return tally.with_failed(f"trial {number}: {reason}: {message}")
+            case Stopped():
+                return tally.with_stopped()
+
+
+def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
+    """Read from a finished trial's record what became of it."""
+    if trial.state is TrialState.COMPLETE:
+        return Complete(tuple(trial.values or ()), {})
+    if trial.state is TrialState.PRUNED:
+        return Pruned({})
+    end = trial.user_attrs.get(ATTR_END, {})
+    if end.get("state") == "Stopped":
+        return Stopped({})
+    return Failed(end.get("reason", "Error"), end.get("message", "it was recorded as failed"), {})
+
+
+def fixed_part(spec: StudySpec) -> dict[str, Any]:
+    """Return the part of a spec that cannot change once its study has started."""
+    return spec.model_dump(mode="json", by_alias=True, include={"objectives", "parameters", "sampler"}, exclude_none=True)

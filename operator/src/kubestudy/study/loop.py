@@ -1,0 +1,369 @@
+"""One study's loop: observe, plan, act, until nothing is left to do. Level-triggered.
+
+Each turn looks at the whole study afresh and closes the gap between what is and what should be; events only end a
+wait early. The storage owns the search, the runtime owns execution, and both are joined by the trial's number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from kubestudy.api.status import Condition
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.planning.facts import Facts
+from kubestudy.planning.plan import Plan, StopCause, plan
+from kubestudy.planning.tally import Tally
+from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped, outcome_of
+from kubestudy.study.ports import Event, Memory, Metrics, Runtime, Search
+from kubestudy.study.trial import End, Life, Observed, Sample, Suggestion
+from kubestudy.study.view import LiveTrial, View, status_of
+
+log = logging.getLogger(__name__)
+
+# Nothing that happens should go unnoticed for longer, even if its event was lost.
+RESYNC_SECONDS = 30.0
+STATUS_SECONDS = 0.25
+
+T = TypeVar("T")
+
+
+class Audience(Protocol):
+    """Whoever is shown what happens."""
+
+    def show(self, view: View) -> None:
+        """Take the study's newest state."""
+
+    def tell(self, event: Event) -> None:
+        """Take something worth telling a person."""
+
+
+class StudyLoop:
+    """Runs one study.
+
+    Args:
+        study: The manifest. Assign a newer one to `study` at any time; the next turn goes by it.
+        search: Where suggestions come from and trials are kept.
+        runtime: What runs the trials.
+        metrics: What reads them while they run.
+        audience: Who is shown what happens.
+        clock: Unix time.
+    """
+
+    def __init__(
+        self,
+        study: HyperparameterStudy,
+        search: Search,
+        runtime: Runtime,
+        metrics: Metrics,
+        audience: Audience,
+        clock: Callable[[], float],
+    ) -> None:
+        self.study = study
+        self._search = search
+        self._runtime = runtime
+        self._metrics = metrics
+        self._audience = audience
+        self._now = clock
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._interrupted = False
+        self._nudged = asyncio.Event()
+        self._reading: asyncio.Task[Mapping[int, Sequence[Sample]]] | None = None
+        self._memory = Memory()
+        self._tally = Tally()
+        self._exhausted = False
+        # Trials without an end, by number: those in `_live` are in the runtime's hands, the others wait.
+        self._trials: dict[int, Suggestion] = {}
+        self._live: dict[int, Observed] = {}
+        self._stopping: dict[int, StopCause] = {}
+        self._hopeless: set[int] = set()
+        self._samples: dict[int, dict[str, Sample]] = {}
+        self._reported: dict[int, int] = {}
+        self._next_reading = 0.0
+        self._next_showing = 0.0
+        self._conditions: Sequence[Condition] = ()
+
+    def interrupt(self) -> None:
+        """Stop the running trials in order and end the run; a later run goes on with them."""
+        self._interrupted = True
+        self._nudged.set()
+
+    async def run(self) -> View:
+        """Run until the study is over, or stands still because it is suspended or interrupted.
+
+        Returns:
+            The last state. Its phase is Complete, Failed or Suspended.
+
+        Raises:
+            StudyError: The storage or the runtime cannot go on; trials that run are left to the runtime's owner.
+        """
+        try:
+            await self._recover()
+            while True:
+                decided = await self._turn()
+                if decided.over or (decided.suspended and not self._live):
+                    return self._show(decided)
+                if self._now() >= self._next_showing:
+                    self._show(decided)
+                await self._pause(self._patience(decided))
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _off(self, call: Callable[[], T]) -> T:
+        """Call the search in its own thread: Optuna is synchronous and can be slow."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    # --- after a restart -------------------------------------------------------------------------------------------
+
+    async def _recover(self) -> None:
+        def load() -> tuple[Memory, Tally, list[tuple[Suggestion, StopCause | None]], float]:
+            search = self._search
+            pending = [(u.suggestion, u.stop_cause) for u in search.unfinished()]
+            return search.recall(), search.tally, pending, search.last_sign
+
+        self._memory, self._tally, unfinished, last_sign = await self._off(load)
+        seen = {trial.number for trial in await self._runtime.observe()}
+        for suggestion, cause in unfinished:
+            self._trials[suggestion.number] = suggestion
+            if cause is not None:
+                self._stopping[suggestion.number] = cause
+        now = self._now()
+        clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
+        started = self._memory.started
+        if self._trials or self._tally.complete:
+            self._say("Resumed", f"going on with {self._finished} finished and {len(self._trials)} unfinished trials")
+        await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
+        # Told to stop, and nobody runs it any more: its end is known without running it again.
+        for number in [n for n in self._stopping if n not in seen]:
+            await self._settle(number, End(False, True, "Gone", "it ended unobserved", None))
+
+    @property
+    def _finished(self) -> int:
+        tally = self._tally
+        return tally.complete + tally.pruned + tally.failed + tally.stopped
+
+    # --- one turn --------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> Plan:
+        for trial in await self._runtime.observe():
+            await self._take_in(trial)
+        await self._read_metrics()
+        suspended = self.study.spec.suspend or self._interrupted
+        facts = self._facts()
+        decided = plan(self.study.spec, facts, suspended=suspended, room=self._runtime.room())
+        await self._keep_time(decided, facts)
+        await self._act(decided)
+        return decided
+
+    async def _take_in(self, trial: Observed) -> None:
+        number = trial.number
+        if number not in self._trials:
+            # Its end was recorded, but a restart came before the runtime could let go of it.
+            await (self._runtime.stop(number) if trial.end is None else self._runtime.forget(number))
+        elif trial.end is None:
+            self._live[number] = trial
+            if number in self._stopping:
+                await self._runtime.stop(number)
+        else:
+            await self._settle(number, trial.end)
+            await self._runtime.forget(number)
+
+    async def _settle(self, number: int, end: End) -> None:
+        """Record the end of a trial, once."""
+        suggestion = self._trials[number]
+        outcome = outcome_of(end, self._stopping.get(number), self.study.spec.objectives)
+
+        def record() -> None:
+            if end.gpu_seconds:
+                self._search.spend(number, end.gpu_seconds)
+            if not isinstance(outcome, Requeue):
+                self._search.tell(number, outcome)
+
+        front = self._tally.front
+        await self._off(record)
+        self._tally = self._search.tally
+        for known in (self._live, self._stopping, self._samples, self._reported):
+            known.pop(number, None)
+        self._hopeless.discard(number)
+        if not isinstance(outcome, Requeue):
+            del self._trials[number]
+        self._announce(suggestion, outcome, better=front is not self._tally.front)
+
+    def _announce(self, trial: Suggestion, outcome: Outcome, *, better: bool) -> None:
+        number = trial.number
+        match outcome:
+            case Complete(values) if better:
+                named = zip(self.study.spec.objectives, values, strict=True)
+                shown = ", ".join(f"{objective.name}={value:.6g}" for objective, value in named)
+                self._say("NewBest", f"trial {number}: {shown}")
+            case Failed(reason, message):
+                self._say("TrialFailed", f"trial {number}: {reason}: {message}", warning=True)
+            case Pruned():
+                self._say("TrialPruned", f"trial {number} was hopeless")
+            case Stopped():
+                self._say("TrialStopped", f"trial {number} was stopped: the study ended")
+            case Requeue(why):
+                self._say("TrialRequeued", f"trial {number} runs again later: {why}")
+            case _:
+                log.info("trial %d completed", number)
+
+    # --- metrics and pruning ---------------------------------------------------------------------------------------
+
+    async def _read_metrics(self) -> None:
+        """Take in a finished reading and begin the next when it is due; a slow one never holds up the turn."""
+        if self._reading is not None and self._reading.done():
+            readings = self._reading.result()
+            self._reading = None
+            await self._judge(readings)
+        now = self._now()
+        readable = [t for t in self._live.values() if t.metrics_url and t.number not in self._stopping]
+        not_due = now < self._next_reading <= now + self._metrics.interval
+        if self._reading is None and readable and not not_due:
+            self._reading = asyncio.create_task(self._read(readable))
+            self._next_reading = now + self._metrics.interval
+
+    async def _read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
+        return await self._metrics.read(trials)
+
+    async def _judge(self, readings: Mapping[int, Sequence[Sample]]) -> None:
+        fresh: list[tuple[int, Sample]] = []
+        for number, samples in readings.items():
+            if number not in self._live:
+                continue
+            self._samples[number] = {sample.metric: sample for sample in samples}
+            sample = self._samples[number].get(self.study.spec.objectives[0].name)
+            if sample is not None and sample.step > self._reported.get(number, -1):
+                self._reported[number] = sample.step
+                fresh.append((number, sample))
+        if fresh and self._search.prunes:
+            self._hopeless |= await self._off(
+                lambda: {n for n, sample in fresh if self._search.report(n, sample.step, sample.value)}
+            )
+
+    # --- acting ----------------------------------------------------------------------------------------------------
+
+    async def _act(self, decided: Plan) -> None:
+        for number, cause in decided.stop:
+            if cause is not StopCause.SUSPENDED:
+                await self._off(partial(self._search.mark_stopping, number, cause))
+            self._stopping[number] = cause
+            await self._runtime.stop(number)
+        for number in decided.drop:
+            await self._drop(number)
+        for number in decided.relaunch:
+            await self._launch(self._trials[number])
+        for _ in range(decided.launch):
+            suggestion = await self._off(self._search.ask)
+            if suggestion is None:
+                self._exhausted = True
+                break
+            self._trials[suggestion.number] = suggestion
+            await self._launch(suggestion)
+
+    async def _launch(self, suggestion: Suggestion) -> None:
+        await self._runtime.launch(suggestion)
+        self._live[suggestion.number] = Observed(suggestion.number, Life.PENDING)
+
+    async def _drop(self, number: int) -> None:
+        await self._off(lambda: self._search.tell(number, Stopped({})))
+        self._tally = self._search.tally
+        del self._trials[number]
+
+    # --- time ------------------------------------------------------------------------------------------------------
+
+    async def _keep_time(self, decided: Plan, facts: Facts) -> None:
+        now = self._now()
+        memory = self._memory
+        still = decided.over or (decided.suspended and not self._live)
+        clock = memory.clock.pause(now) if still else memory.clock.start(now)
+        ending_since = None
+        if decided.ending is not None:
+            ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
+        if decided.ending is not None and memory.ending_since is None and not decided.over:
+            self._say(decided.ending.reason, decided.ending.message, warning=decided.ending.failed)
+        completed = None
+        if decided.over:
+            completed = memory.completed if memory.completed is not None else now
+        changed = clock.paused != memory.clock.paused or ending_since != memory.ending_since
+        if changed or completed != memory.completed:
+            await self._remember(replace(memory, clock=clock, ending_since=ending_since, completed=completed))
+
+    async def _remember(self, memory: Memory) -> None:
+        await self._off(lambda: self._search.remember(memory))
+        self._memory = memory
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for events, for a reading under way, or for time to pass."""
+        waits = {asyncio.ensure_future(self._runtime.wait(seconds)), asyncio.ensure_future(self._nudged.wait())}
+        reading = {self._reading} if self._reading is not None else set()
+        _, pending = await asyncio.wait(waits | reading, return_when=asyncio.FIRST_COMPLETED)
+        self._nudged.clear()
+        for wait in waits & pending:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    def _patience(self, decided: Plan) -> float:
+        """Seconds to wait for events before looking again anyway."""
+        waits = [RESYNC_SECONDS]
+        if decided.wake_in is not None:
+            waits.append(decided.wake_in)
+        if self._reading is None and any(t.metrics_url for t in self._live.values()):
+            waits.append(max(0.0, self._next_reading - self._now()))
+        elif self._live:
+            waits.append(self._metrics.interval)
+        return max(0.01, min(waits))
+
+    # --- facts and view --------------------------------------------------------------------------------------------
+
+    def _facts(self) -> Facts:
+        now = self._now()
+        tally = self._tally
+        running = sum(max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None)
+        return Facts(
+            live=frozenset(self._live),
+            stopping=frozenset(self._stopping),
+            hopeless=frozenset(self._hopeless),
+            queued=tuple(sorted(self._trials.keys() - self._live.keys())),
+            complete=tally.complete,
+            pruned=tally.pruned,
+            failed=tally.failed,
+            stopped=tally.stopped,
+            since_improvement=tally.since_improvement,
+            target_reached=tally.target_reached,
+            exhausted=self._exhausted or self._search.exhausted,
+            seconds=self._memory.clock.read(now),
+            gpu_seconds=tally.gpu_seconds + running,
+            ending_since=self._memory.ending_since,
+            last_failure=tally.last_failure,
+        )
+
+    def _show(self, decided: Plan) -> View:
+        now = self._now()
+        status = status_of(self.study, self._tally, self._facts(), decided, self._memory, now, self._conditions)
+        self._conditions = status.conditions
+        view = View(status, [self._live_trial(trial) for trial in self._live.values()])
+        self._audience.show(view)
+        self._next_showing = now + STATUS_SECONDS
+        return view
+
+    def _live_trial(self, trial: Observed) -> LiveTrial:
+        samples = self._samples.get(trial.number, {})
+        return LiveTrial(
+            number=trial.number,
+            life=trial.life,
+            started=trial.started,
+            params=self._trials[trial.number].params,
+            step=max((sample.step for sample in samples.values()), default=None),
+            values={sample.metric: sample.value for sample in samples.values()},
+            stopping=trial.number in self._stopping,
+        )
+
+    def _say(self, reason: str, message: str, *, warning: bool = False) -> None:
+        self._audience.tell(Event(reason, message, warning))

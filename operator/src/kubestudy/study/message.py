@@ -1,0 +1,69 @@
+"""Reading a trial's termination message. Whatever a container may have written there, reading it never fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kubestudy.study.trial import Curve, Result
+
+_WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_TEXT_LENGTH = 1000
+
+
+def parse_message(text: str) -> Result | None:
+    """Read a termination message.
+
+    Args:
+        text: JSON such as `{"version": 1, "values": {"loss": 0.1}, "curve": {"loss": [[1, 0.5]]}, "reason": null}`.
+            Numbers that JSON lacks are the words NaN, Infinity and -Infinity.
+
+    Returns:
+        What it says; None when it is no such message.
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
+        return None
+    return Result(
+        values={str(name): number for name, value in _items(said.get("values")) if (number := _number(value)) is not None},
+        curve=_curve(said.get("curve")),
+        reason=_text(said.get("reason")),
+        message=_text(said.get("message")),
+    )
+
+
+def _items(mapping: Any) -> list[tuple[Any, Any]]:
+    return list(mapping.items()) if isinstance(mapping, dict) else []
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        return _WORDS.get(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _curve(curve: Any) -> Curve:
+    return {str(metric): tuple(_points(points)) for metric, points in _items(curve)}
+
+
+def _points(points: Any) -> list[tuple[int, float]]:
+    found = []
+    for point in points if isinstance(points, list) else []:
+        if not (isinstance(point, list) and len(point) == 2):
+            continue
+        step, value = point[0], _number(point[1])
+        if isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**63 and value is not None:
+            found.append((step, value))
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return value[:_TEXT_LENGTH] if isinstance(value, str) and value else None

@@ -1,0 +1,129 @@
+"""What the study's loop needs of the world. `search`, `metrics`, `local` and `cluster` implement these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubestudy.planning.clock import StudyClock
+from kubestudy.planning.plan import StopCause
+from kubestudy.planning.tally import Tally
+from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
+from kubestudy.study.trial import Observed, Sample, Suggestion, Unfinished
+
+
+class StudyError(Exception):
+    """The study cannot go on now; the sentence says why and what to do. Nothing recorded is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a study remembers beside its trials.
+
+    Attributes:
+        clock: Its running time.
+        started: Unix time of its first start.
+        ending_since: Running time, in seconds, at which it began to end; None while it goes on.
+        completed: Unix time of its end; None while it goes on.
+    """
+
+    clock: StudyClock = StudyClock()
+    started: float | None = None
+    ending_since: float | None = None
+    completed: float | None = None
+
+
+class Search(Protocol):
+    """Suggests parameters and keeps every trial durably. Synchronous; called from one thread at a time.
+
+    Every method raises StudyError when the storage does not answer.
+    """
+
+    @property
+    def tally(self) -> Tally:
+        """What the finished trials add up to."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing new to suggest."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether reported samples can make a trial hopeless."""
+
+    @property
+    def last_sign(self) -> float:
+        """Unix time of the last thing the storage knows to have happened."""
+
+    def unfinished(self) -> Sequence[Unfinished]:
+        """Return the trials that are recorded as running, lowest number first, with all their parameters."""
+
+    def ask(self) -> Suggestion | None:
+        """Suggest and record one more trial; None when the search is exhausted."""
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Record a running trial's value of the (single) objective at a step; tell whether it is hopeless."""
+
+    def mark_stopping(self, number: int, cause: StopCause) -> None:
+        """Record why a trial is told to stop, so that its end is understood even after a restart."""
+
+    def spend(self, number: int, gpu_seconds: float) -> None:
+        """Record GPU time of a trial's execution that ended."""
+
+    def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
+        """Record what became of a trial, once: telling a finished trial again changes nothing."""
+
+    def recall(self) -> Memory:
+        """Return what was last remembered."""
+
+    def remember(self, memory: Memory) -> None:
+        """Keep what the study remembers beside its trials."""
+
+
+class Runtime(Protocol):
+    """Runs trials. All methods are idempotent."""
+
+    def room(self) -> int | None:
+        """Return how many trials can be started now, beside those that live; None: no limit of its own."""
+
+    async def observe(self) -> Sequence[Observed]:
+        """Return every trial it knows: those that live, and those that ended and were not forgotten."""
+
+    async def launch(self, trial: Suggestion) -> None:
+        """Start a trial; one that runs goes on, and one that already ended by itself is observed as ended."""
+
+    async def stop(self, number: int) -> None:
+        """Tell a trial to stop, with its grace period; its end is observed later."""
+
+    async def forget(self, number: int) -> None:
+        """Let go of a trial whose end was recorded."""
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something may have changed, and after `seconds` at the latest."""
+
+
+class Metrics(Protocol):
+    """Reads what running trials report."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two readings."""
+
+    async def read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
+        """Return the last samples of each trial that could be read; the others are left out, never an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth telling a person.
+
+    Attributes:
+        reason: One CamelCase word.
+        message: A sentence.
+        warning: Whether it is a trouble.
+    """
+
+    reason: str
+    message: str
+    warning: bool = False

@@ -1,0 +1,182 @@
+"""What the study's loop shows of itself: the status, and the running trials beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kubestudy.api.status import (
+    PARETO_FRONT_SHOWN,
+    BestTrial,
+    Condition,
+    Phase,
+    StudyStatus,
+    TrialCounts,
+    Used,
+)
+from kubestudy.api.study import HyperparameterStudy, Objective
+from kubestudy.planning.facts import Facts
+from kubestudy.planning.plan import Plan
+from kubestudy.planning.tally import Scored, Tally
+from kubestudy.study.ports import Memory
+from kubestudy.study.trial import Life
+from kubestudy.api.values import Value
+
+_MESSAGE_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrial:
+    """A trial that lives now.
+
+    Attributes:
+        number: The trial's number.
+        life: Pending or running.
+        started: Unix time at which it began to run.
+        params: Its parameters.
+        step: The step it last reported.
+        values: The last value of each metric it reported.
+        stopping: Whether it was told to stop.
+    """
+
+    number: int
+    life: Life
+    started: float | None
+    params: Mapping[str, Value]
+    step: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A study at one moment, for people.
+
+    Attributes:
+        status: What a cluster shows as the object's status.
+        live: The trials that live now.
+    """
+
+    status: StudyStatus
+    live: Sequence[LiveTrial] = ()
+
+
+def timestamp(unix: float | None) -> str | None:
+    """Write a Unix time as Kubernetes does: `2026-01-31T12:00:00Z`."""
+    return None if unix is None else datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def status_of(
+    study: HyperparameterStudy,
+    tally: Tally,
+    facts: Facts,
+    plan: Plan,
+    memory: Memory,
+    now: float,
+    before: Sequence[Condition] = (),
+) -> StudyStatus:
+    """Compute the status.
+
+    Args:
+        study: The object.
+        tally: The finished trials.
+        facts: Where the study is.
+        plan: What was decided from that.
+        memory: What the study remembers.
+        now: Unix time.
+        before: The conditions shown last, whose times stay while they do not change.
+    """
+    objectives = study.spec.objectives
+    phase = _phase(facts, plan, tally)
+    best = tally.front[0] if len(objectives) == 1 and tally.front else None
+    several = len(objectives) > 1
+    ended = facts.finished
+    limit = study.spec.budget.max_trials
+    return StudyStatus(
+        observed_generation=study.metadata.generation,
+        phase=phase,
+        conditions=_conditions(study.metadata.generation, phase, plan, now, before),
+        progress=f"{ended}/{limit}" if limit is not None else str(ended),
+        trials=TrialCounts(
+            total=facts.total,
+            running=len(facts.live),
+            pending=len(facts.queued),
+            complete=facts.complete,
+            pruned=facts.pruned,
+            failed=facts.failed,
+            stopped=facts.stopped,
+        ),
+        best=None if best is None else _shown(best, objectives),
+        best_value=_best_value(tally, objectives),
+        pareto_front=[_shown(t, objectives) for t in tally.front[:PARETO_FRONT_SHOWN]] if several else [],
+        pareto_front_size=len(tally.front) if several else None,
+        used=Used(
+            trials=facts.total,
+            failed_trials=facts.failed,
+            seconds=round(facts.seconds, 1),
+            gpu_seconds=round(facts.gpu_seconds, 1),
+            trials_since_improvement=facts.since_improvement,
+        ),
+        start_time=timestamp(memory.started),
+        completion_time=timestamp(memory.completed) if plan.over else None,
+    )
+
+
+def _phase(facts: Facts, plan: Plan, tally: Tally) -> Phase:
+    if plan.over and plan.ending is not None:
+        return "Failed" if plan.ending.failed else "Complete"
+    if plan.suspended:
+        return "Suspended"
+    return "Running" if facts.total else "Pending"
+
+
+def _conditions(
+    generation: int | None, phase: Phase, plan: Plan, now: float, before: Sequence[Condition]
+) -> list[Condition]:
+    end = plan.ending
+    if phase in ("Complete", "Failed") and end is not None:
+        reason, message = end.reason, end.message
+    elif phase == "Suspended":
+        reason, message = "Suspended", "the study is suspended: its running trials go on later"
+    elif end is not None:
+        reason, message = end.reason, f"{end.message}; waiting for the running trials"
+    elif phase == "Pending":
+        reason, message = "Starting", "no trial was started yet"
+    else:
+        reason, message = "TrialsRunning", "trials are being run"
+    truth = {
+        "Progressing": phase in ("Running", "Pending"),
+        "Complete": phase == "Complete",
+        "Failed": phase == "Failed",
+        "Suspended": phase == "Suspended",
+    }
+    last = {condition.type: condition for condition in before}
+    conditions = []
+    for kind, holds in truth.items():
+        status = "True" if holds else "False"
+        same = kind in last and last[kind].status == status
+        conditions.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message[:_MESSAGE_LENGTH],
+                observed_generation=generation,
+                last_transition_time=last[kind].last_transition_time if same else timestamp(now) or "",
+            )
+        )
+    return conditions
+
+
+def _shown(trial: Scored, objectives: Sequence[Objective]) -> BestTrial:
+    values = {o.name: value for o, value in zip(objectives, trial.values, strict=True)}
+    return BestTrial(number=trial.number, values=values, params=dict(trial.params))
+
+
+def _best_value(tally: Tally, objectives: Sequence[Objective]) -> str | None:
+    if not tally.front:
+        return None
+    if len(objectives) == 1:
+        return f"{tally.front[0].values[0]:.6g}"
+    return f"{len(tally.front)} on the Pareto front"
