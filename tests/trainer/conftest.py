@@ -128,6 +128,7 @@ class Launcher:
         """Call a function in a forked child, as a server with warm imports does, and exit with its result."""
         out, err, log = self._files()
         out.touch()
+        err.touch()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()

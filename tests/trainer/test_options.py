@@ -47,7 +47,7 @@ BAD = [
     ("--data=rows.csv --dataset=wine", "--dataset cannot be combined with a data file"),
     ("--target=class", "--target names a column of a CSV file, and no data file is given"),
     ("--data=rows.npz --target=class", "--target names a column of a CSV file, and the data is an .npz file"),
-    ("--learning-rate=1", "--learning-rate is no option; --l"),
+    ("--epoch=1", "--epoch is no option; --epochs is close"),
     ("--foo", "--foo is no option; --help lists them all"),
     ("stray", "the argument 'stray' belongs to no option"),
     ("--lr=$(lr)", "--lr holds $(lr) unexpanded"),
@@ -81,10 +81,11 @@ def test_empty_options_count_as_not_given():
 
 
 def test_values_in_the_spellings_of_environment_variables():
-    request = parse(
-        ["--batch-size=32.0", "--epochs", "7", "--nesterov=True", "--momentum=0.9", "--optimizer=sgd"]
-        + ["--hidden=128, 64", "--checkpoint=false", "--dataset=breast_cancer"]
+    arguments = (
+        "--batch-size=32.0 --epochs 7 --nesterov=True --momentum=0.9 --optimizer=sgd --hidden=128,64 "
+        "--checkpoint=false --dataset=breast_cancer"
     )
+    request = parse(arguments.split())
     assert isinstance(request, MlpRequest)
     assert not request.checkpoint
     config = request.config

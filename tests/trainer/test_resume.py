@@ -45,18 +45,19 @@ def start(launcher, arguments: str, directory: str):
 
 
 @pytest.mark.parametrize("arguments", CONFIGURATIONS)
-def test_sigterm_and_resume_twice(launcher, arguments):
+def test_sigterm_and_resume_again_and_again(launcher, arguments):
     whole = start(launcher, arguments, "whole").end()
 
-    for epoch in (4, 11):
+    # The second time within the first epoch after the first resumption.
+    for sign, least in (("step 4 ", 4), ("resumed after", 4), ("step 11 ", 11)):
         running = start(launcher, arguments, "parts")
-        running.saw(f"step {epoch} ")
+        running.saw(sign)
         running.kill(signal.SIGTERM)
         ended = running.end()
         assert (ended.code, ended.message["reason"], ended.message["values"]) == (143, "Terminated", {})
         steps = [step for step, _ in ended.message["curve"]["val_accuracy"]]
         assert steps == list(range(1, steps[-1] + 1))
-        assert steps[-1] >= epoch
+        assert steps[-1] >= least
         assert [path.name for path in (launcher.directory / "parts").iterdir()] == ["checkpoint.pt"]
     last = start(launcher, arguments, "parts").end()
 
@@ -132,3 +133,35 @@ def test_a_finished_run_leaves_the_best_model_for_others(launcher):
         return 0 if right.float().mean().item() == pytest.approx(model["metrics"]["val_accuracy"]) else 1
 
     assert launcher.fork(program).end().code == 0
+
+
+def test_a_stop_within_an_epoch_leaves_nothing_of_it(launcher):
+    """Stops after an exact number of batches, which a signal cannot: 5 batches make an epoch."""
+
+    def program() -> int:
+        from itertools import count
+
+        from kubestudy_trainer.training import TrainConfig, TrainingStopped, fit
+
+        config = TrainConfig(dataset="wine", epochs=8, lr=0.01, dropout=0.2, device="cpu")
+        (whole, parts) = (Path("whole"), Path("parts"))
+        for directory in (whole, parts):
+            directory.mkdir()
+        expected = fit(config, directory=whole)
+        for batches in (2, 8, 3, 13, 1):
+            asked = count()
+            try:
+                fit(
+                    config, directory=parts, should_stop=lambda asked=asked, last=batches: next(asked) == last
+                )
+            except TrainingStopped:
+                continue
+            return 1
+        actual = fit(config, directory=parts)
+        same = all(actual[name] == expected[name] for name in expected if name != "epoch_seconds")
+        return 0 if same and weights(whole) == weights(parts) else 2
+
+    ended = launcher.fork(program).end()
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout.count("resumed after epoch 1 ") == 2
+    assert ended.stdout.count("resumed after epoch 3 ") == 2

@@ -105,8 +105,8 @@ CSV = {
     "ragged": ("a,b\n1,x\n2\n", "--data rows.csv has 1 cells, not 2, in line 3"),
     "nan": ("a,b\n1,x\nnan,y\n", "--data rows.csv has features that are NaN or infinite"),
     "regression": ("a,b\n1,0.5\n2,0.7\n", "--data rows.csv has a target with fractions"),
-    "empty": ("a,b\n", "--data the data needs at least two classes"),
-    "single": ("a,b\n1,x\n2,x\n3,y\n", "--data the data needs at least two classes with at least two rows"),
+    "empty": ("a,b\n", "--data must hold at least two classes"),
+    "single": ("a,b\n1,x\n2,x\n3,y\n", "--data must hold at least two classes with at least two rows"),
     "small": ("a,b\n1,x\n2,x\n3,y\n4,y\n5,z\n6,z\n", "--validation-fraction 0.2 does not split 6 rows"),
 }
 
@@ -172,15 +172,15 @@ def test_fit_as_a_function(launcher):
         Path("values").write_text(json.dumps([first, second, [epoch for epoch, _ in epochs]]))
         assert epochs[0][1] == METRICS
 
-        class Pruned(Exception):
+        class PrunedError(Exception):
             pass
 
         def prune(epoch, metrics):
-            raise Pruned
+            raise PrunedError
 
         try:
             fit(config, data, prune)
-        except Pruned:
+        except PrunedError:
             return 0
         return 1
 

@@ -94,7 +94,7 @@ def _read_csv(path: Path, target: str | None) -> tuple[NDArray[np.float64], NDAr
         raise BadParametersError(f"{path} cannot be read: {error.strerror}", "data") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadParametersError(f"{path} is no CSV file in UTF-8: {error}", "data") from None
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1), np.array(labels)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(header) - 1), np.array(labels)
 
 
 def _target_column(header: list[str], target: str | None, path: Path) -> int:
@@ -184,7 +184,7 @@ def _split(features: NDArray[np.float64], classes: Classes, config: TrainConfig)
     sizes = np.bincount(classes)
     if len(sizes) < 2 or sizes.min() < 2:
         raise BadParametersError(
-            "the data needs at least two classes with at least two rows each",
+            "must hold at least two classes with at least two rows each",
             "dataset" if config.data is None else "data",
         )
     try:

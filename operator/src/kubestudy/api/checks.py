@@ -94,7 +94,9 @@ def _name(at: str, name: str) -> Iterator[Problem]:
 def _choices(at: str, parameter: Parameter) -> Iterator[Problem]:
     for field in ("low", "high", "step"):
         if getattr(parameter, field) is not None:
-            yield Problem(f"{at}.{field}", "belongs to float and int parameters: a categorical one has choices")
+            yield Problem(
+                f"{at}.{field}", "belongs to float and int parameters: a categorical one has choices"
+            )
     if parameter.log:
         yield Problem(f"{at}.log", "belongs to float and int parameters: a categorical one has choices")
     if parameter.choices is None:
@@ -136,7 +138,8 @@ def _range(at: str, parameter: Parameter) -> Iterator[Problem]:
             fine = False
         elif parameter.type == "int" and (bound != int(bound) or abs(bound) > _EXACT_INT):
             yield Problem(
-                f"{at}.{field}", f"{bound:g} is no whole number within 2^53, which type int needs; or use type float"
+                f"{at}.{field}",
+                f"{bound:g} is no whole number within 2^53, which type int needs; or use type float",
             )
             fine = False
     if parameter.log and parameter.step is not None:
@@ -172,7 +175,8 @@ def _when(
             yield Problem(f"{at}{where}", f"lists no value: name those of {parent_name} that make it active")
         if parent.type == "float":
             yield Problem(
-                f"{at}{where}", f"{parent_name} is a float: only categorical and int parameters can be conditions"
+                f"{at}{where}",
+                f"{parent_name} is a float: only categorical and int parameters can be conditions",
             )
             continue
         for i, value in enumerate(values):
@@ -211,7 +215,9 @@ def _cycles(parameters: list[Parameter]) -> Iterator[Problem]:
     settled: set[str] = set()
     while free:
         settled |= free
-        free = {n for n, needs in parents.items() if n not in settled and not (needs & parents.keys()) - settled}
+        free = {
+            n for n, needs in parents.items() if n not in settled and not (needs & parents.keys()) - settled
+        }
     stuck = [name for name in parents if name not in settled]
     on_cycle = [name for name in stuck if _reaches(name, name, parents)]
     if on_cycle:

@@ -39,7 +39,11 @@ def _inline(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     """Replace a reference, and `X | None`, by X; what stands beside it wins. Keeps the model's name in `title`."""
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
-        return {"title": name, **_inline({**defs[name], "title": name}, defs), **_without(node, "$ref", "title")}
+        return {
+            "title": name,
+            **_inline({**defs[name], "title": name}, defs),
+            **_without(node, "$ref", "title"),
+        }
     for key in ("anyOf", "allOf"):
         members = [member for member in node.get(key, ()) if member.get("type") != "null"]
         if len(members) == 1:
@@ -79,7 +83,9 @@ def _structural(node: dict[str, Any], defs: dict[str, Any], name: str = "") -> d
         if name in _LIST_KEYS:
             schema |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [_LIST_KEYS[name]]}
     if "properties" in node:
-        schema["properties"] = {key: _structural(value, defs, key) for key, value in node["properties"].items()}
+        schema["properties"] = {
+            key: _structural(value, defs, key) for key, value in node["properties"].items()
+        }
     elif schema.get("type") == "object":
         extra = node.get("additionalProperties")
         if isinstance(extra, dict) and extra:

@@ -57,7 +57,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             f"{_NUMERIC} || !(has(self.low) || has(self.high) || has(self.step) || (has(self.log) && self.log))",
             "low, high, step and log belong to float and int parameters: a categorical one has choices",
         ),
-        _rule(f"!({_NUMERIC}) || (has(self.low) && has(self.high))", "low and high are required for float and int"),
+        _rule(
+            f"!({_NUMERIC}) || (has(self.low) && has(self.high))",
+            "low and high are required for float and int",
+        ),
         _rule(
             "!has(self.low) || !has(self.high) || self.low < self.high",
             "low must be below high",
@@ -68,7 +71,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "has no logarithm: with log, low must be above 0",
             ".low",
         ),
-        _rule("!has(self.log) || !self.log || !has(self.step)", "cannot go with log: leave out one of the two", ".step"),
+        _rule(
+            "!has(self.log) || !self.log || !has(self.step)",
+            "cannot go with log: leave out one of the two",
+            ".step",
+        ),
         _rule(
             "!has(self.step) || (self.step > 0.0 && (!has(self.low) || !has(self.high)"
             " || self.step <= self.high - self.low))",

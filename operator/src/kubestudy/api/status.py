@@ -45,9 +45,7 @@ class BestTrial(Model):
     """A trial nobody else beats."""
 
     number: int
-    values: Annotated[
-        dict[str, float], Field(description="Its final value of each objective.", max_length=8)
-    ]
+    values: Annotated[dict[str, float], Field(description="Its final value of each objective.", max_length=8)]
     params: Annotated[dict[str, Value], Field(description="Its hyperparameters.", max_length=100)]
 
 
@@ -78,12 +76,12 @@ class StudyStatus(Model):
         str | None, Field(max_length=256, description="The best trial's values as a short text.")
     ] = None
     pareto_front: Annotated[
-        list[BestTrial],
+        list[BestTrial] | None,
         Field(
             description=f"The trials that no other beats in every objective, {PARETO_FRONT_SHOWN} at most.",
             max_length=PARETO_FRONT_SHOWN,
         ),
-    ] = []
+    ] = None
     pareto_front_size: Annotated[int | None, Field(description="How many trials are on the front.")] = None
     used: Used = Used()
     start_time: Annotated[str | None, Field(max_length=64, description="First start (RFC 3339).")] = None

@@ -56,9 +56,9 @@ class Objective(Model):
         ),
     ] = None
     goal: Annotated[Goal, Field(description="maximize or minimize.")]
-    target: Annotated[
-        float | None, Field(description="The study ends once a trial reaches this value.")
-    ] = None
+    target: Annotated[float | None, Field(description="The study ends once a trial reaches this value.")] = (
+        None
+    )
 
     @property
     def name(self) -> str:
@@ -81,7 +81,9 @@ class Parameter(Model):
     low: Annotated[float | None, Field(description="Lowest value, included (float, int).")] = None
     high: Annotated[float | None, Field(description="Highest value, included (float, int).")] = None
     step: Annotated[float | None, Field(description="Only low, low + step, low + 2 step, ...")] = None
-    log: Annotated[bool, Field(description="Search the logarithm: for scales such as learning rates.")] = False
+    log: Annotated[bool, Field(description="Search the logarithm: for scales such as learning rates.")] = (
+        False
+    )
     choices: Annotated[
         list[Value] | None,
         Field(description="The values of a categorical parameter.", min_length=1, max_length=MAX_CHOICES),
@@ -100,9 +102,7 @@ class Sampler(Model):
     """How the next hyperparameters are chosen."""
 
     name: Annotated[SamplerName, Field(description="tpe, random or grid.")] = "tpe"
-    seed: Annotated[
-        int | None, Field(description="Makes the search repeatable.", ge=0, le=2**32 - 1)
-    ] = None
+    seed: Annotated[int | None, Field(description="Makes the search repeatable.", ge=0, le=2**32 - 1)] = None
     options: Options = {}
 
 
@@ -121,16 +121,18 @@ class Budget(Model):
 
     max_trials: Annotated[int | None, Field(description="Trials in all, failed ones too.", ge=1)] = None
     max_failed_trials: Annotated[
-        int | None, Field(description="The study fails when this many trials failed by their own fault.", ge=1)
+        int | None,
+        Field(description="The study fails when this many trials failed by their own fault.", ge=1),
     ] = None
     max_duration: Annotated[
         Duration | None, Field(description="Running time, without the time suspended: 90m, 2h, 1d12h.")
     ] = None
-    max_gpu_hours: Annotated[
-        float | None, Field(description="GPUs times hours, over all trials.", gt=0)
-    ] = None
+    max_gpu_hours: Annotated[float | None, Field(description="GPUs times hours, over all trials.", gt=0)] = (
+        None
+    )
     patience: Annotated[
-        int | None, Field(description="End after this many finished trials in a row without a better one.", ge=1)
+        int | None,
+        Field(description="End after this many finished trials in a row without a better one.", ge=1),
     ] = None
     grace_period: Annotated[
         Duration | None,
@@ -188,7 +190,11 @@ class Metadata(OpenModel):
 
     name: Annotated[
         str,
-        Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        ),
     ]
     namespace: str | None = None
     generation: int | None = None

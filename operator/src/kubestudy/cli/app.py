@@ -23,13 +23,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Named = Annotated[str, typer.Argument(metavar="FILE|NAME", help="A manifest, or the name of a study that was run here.")]
+Named = Annotated[
+    str, typer.Argument(metavar="FILE|NAME", help="A manifest, or the name of a study that was run here.")
+]
 Directory = Annotated[
     Path | None, typer.Option("--dir", help="The study's folder; .kubestudy/NAME here if left out.")
 ]
 Storage = Annotated[
     str | None,
-    typer.Option(help="Optuna storage URL, e.g. postgresql+psycopg://...; a journal file if left out.", envvar="KUBESTUDY_STORAGE"),
+    typer.Option(
+        help="Optuna storage URL, e.g. postgresql+psycopg://...; a journal file if left out.",
+        envvar="KUBESTUDY_STORAGE",
+    ),
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
 
@@ -40,10 +45,15 @@ def run(
     directory: Directory = None,
     storage: Storage = None,
     exec_: Annotated[
-        str, typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point.")
+        str,
+        typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point."),
     ] = "",
-    restart: Annotated[bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")] = False,
-    output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the finished object.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")
+    ] = False,
+    output: Annotated[
+        Format | None, typer.Option("--output", "-o", help="Print the finished object.")
+    ] = None,
 ) -> None:
     """Run a study on this machine to its end; the same command goes on with one that was interrupted.
 
@@ -93,7 +103,9 @@ def validate(
 
 @app.command()
 def crd(
-    directory: Annotated[Path | None, typer.Option("--dir", help="Write the file there instead of printing it.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Write the file there instead of printing it.")
+    ] = None,
 ) -> None:
     """Print the CustomResourceDefinition, to be applied to a cluster."""
     from kubestudy.api.crd import FILE_NAME, as_yaml  # noqa: PLC0415
@@ -111,7 +123,9 @@ def crd(
 
 
 @app.command()
-def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
+def trials(
+    named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE
+) -> None:
     """List the trials of a study."""
     from kubestudy.cli.history import show_trials  # noqa: PLC0415
 
@@ -119,7 +133,9 @@ def trials(named: Named, directory: Directory = None, storage: Storage = None, o
 
 
 @app.command()
-def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
+def best(
+    named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE
+) -> None:
     """Print the best trial of a study, or its Pareto front."""
     from kubestudy.cli.history import show_trials  # noqa: PLC0415
 
@@ -131,7 +147,10 @@ def report(
     named: Named,
     directory: Directory = None,
     storage: Storage = None,
-    to: Annotated[Path | None, typer.Option("--to", help="The HTML file; report.html in the study's folder if left out.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="The HTML file; report.html in the study's folder if left out."),
+    ] = None,
 ) -> None:
     """Write a study's report: one HTML file that opens offline."""
     from kubestudy.cli.history import make_report  # noqa: PLC0415
@@ -144,7 +163,9 @@ def dashboard(
     named: Named,
     directory: Directory = None,
     storage: Storage = None,
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)] = 8080,
+    port: Annotated[
+        int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)
+    ] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open Optuna Dashboard on a study's storage, until Ctrl-C."""

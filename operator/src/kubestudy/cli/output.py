@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -13,7 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
+# In a file or a pipe a row is one line, however long.
+_FILE_WIDTH = 10_000
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -37,11 +41,10 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows on stdout: a plain table that fits a terminal and that `awk` can read."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
-        table.add_column(escape(column), overflow="fold")
+        table.add_column(escape(column), overflow="fold", no_wrap=not out.is_terminal)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    width = None if out.is_terminal else max(200, out.width)
-    out.print(table, width=width, soft_wrap=False)
+    out.print(table, soft_wrap=False)
 
 
 def complain(text: str) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubestudy.api.study import StudySpec
-from kubestudy.api.values import Value
+from kubestudy.api.values import Value, as_text
 from kubestudy.study.ports import Event
 from kubestudy.study.trial import Life
 from kubestudy.study.view import LiveTrial, View
@@ -25,7 +25,7 @@ _QUIET_EVENTS = frozenset({"TrialPruned", "TrialStopped"})
 
 def short(value: Value) -> str:
     """Write a parameter or metric for people: four digits are enough."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else as_text(value)
 
 
 def share_used(spec: StudySpec, view: View) -> float | None:

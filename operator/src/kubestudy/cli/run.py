@@ -35,7 +35,7 @@ from kubestudy.metrics.scrape import ScrapedMetrics
 from kubestudy.report.page import write_report
 from kubestudy.search.checks import search_problems
 from kubestudy.search.history import History, study_names
-from kubestudy.search.search import OptunaSearch, fixed_part
+from kubestudy.search.search import OptunaSearch, fixed_part, quiet
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import View
@@ -72,6 +72,7 @@ def run_study(wishes: Wishes) -> Exit:
     Returns:
         What the run came to, as an exit code.
     """
+    quiet()
     try:
         study = load(wishes.file)
         machine = machine_here(wishes)
@@ -143,7 +144,9 @@ def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) ->
         return
     changed = differences(before, fixed_part(study.spec), "spec") if before is not None else []
     if changed:
-        remedy = "cannot change once the study has started; --restart starts anew and keeps the old study aside"
+        remedy = (
+            "cannot change once the study has started; --restart starts anew and keeps the old study aside"
+        )
         raise ManifestError(str(wishes.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
 
 
@@ -203,7 +206,7 @@ def _conclude(
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
     elif status.phase != "Suspended":
         out.print(f"{study.metadata.name}: {status.phase}: {why}", markup=False)
-        for trial in [status.best] if status.best else status.pareto_front:
+        for trial in [status.best] if status.best else status.pareto_front or []:
             values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
             params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
             out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)
@@ -225,7 +228,9 @@ def _full_disk(folder: StudyFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StudyError(f"cannot write to {folder.path}: {error.strerror}; mend it and run the same command again") from error
+        raise StudyError(
+            f"cannot write to {folder.path}: {error.strerror}; mend it and run the same command again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -247,5 +252,3 @@ def _logging(folder: StudyFolder) -> Iterator[None]:
         for handler in (file, screen):
             root.removeHandler(handler)
             handler.close()
-
-

@@ -131,18 +131,26 @@ def warnings_here(study: HyperparameterStudy, machine: Machine, gpus: int) -> li
     said = []
     wanted = number_of(container.resources.limits.get(contract.GPU_RESOURCE, 0))
     if wanted and not gpus:
-        said.append(f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has none: trials run on the CPU")
+        said.append(
+            f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has none: trials run on the CPU"
+        )
     elif wanted > gpus:
-        said.append(f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has {gpus}: each gets {gpus}")
+        said.append(
+            f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has {gpus}: each gets {gpus}"
+        )
     others = [c.name for c in pod.containers if c is not container]
     if others or pod.init_containers:
-        said.append(f"only the container {container.name} runs on this machine, no other container of the pod")
+        said.append(
+            f"only the container {container.name} runs on this machine, no other container of the pod"
+        )
     if container.volume_mounts:
         said.append("volumes are not mounted on this machine: paths under mountPath are this machine's own")
     if container.env_from:
         said.append("envFrom is known to a cluster only: set what it brings in your own shell, by env")
     if container.working_dir and not Path(container.working_dir).is_dir():
-        said.append(f"workingDir {container.working_dir} is not on this machine: trials run in {machine.folder}")
+        said.append(
+            f"workingDir {container.working_dir} is not on this machine: trials run in {machine.folder}"
+        )
     return said
 
 
@@ -207,7 +215,11 @@ def execution_of(
             own[variable.name] = expand(value, {**known, **own})
     visible = {**known, **own}
     command = machine.command or tuple(container.command)
-    folder = container.working_dir if container.working_dir and Path(container.working_dir).is_dir() else machine.folder
+    folder = (
+        container.working_dir
+        if container.working_dir and Path(container.working_dir).is_dir()
+        else machine.folder
+    )
     args = tuple(expand(arg, visible) for arg in container.args)
     argv = (*(expand(part, visible) for part in command), *args) if command else None
     # What KubeStudy sets goes last: a container's own env cannot hide it.

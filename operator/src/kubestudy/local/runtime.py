@@ -96,7 +96,13 @@ class LocalRuntime:
         threads = thread_environment(cpu_threads(self._study.spec, self._machine.cores))
         fds = (theirs.fileno(), self._lock_fd)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "kubestudy.local.supervisor", *map(str, fds), "warm" if self._builtin else "cold"],
+            [
+                sys.executable,
+                "-m",
+                "kubestudy.local.supervisor",
+                *map(str, fds),
+                "warm" if self._builtin else "cold",
+            ],
             env={**self._machine.environment, **threads, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
@@ -258,9 +264,14 @@ class LocalRuntime:
                     trial.started = said["at"]
                     trial.first_started = trial.first_started or said["at"]
                 case "ended" if trial is not None:
-                    self._ended(trial, Exit(said["attempt"], said["code"], said["cause"], said["started"], said["ended"]))
+                    self._ended(
+                        trial,
+                        Exit(said["attempt"], said["code"], said["cause"], said["started"], said["ended"]),
+                    )
                 case "broken":
-                    self._broken = f"the ready trainer cannot be loaded ({said['why']}): install kubestudy[local]"
+                    self._broken = (
+                        f"the ready trainer cannot be loaded ({said['why']}): install kubestudy[local]"
+                    )
             self._changed.set()
         self._broken = self._broken or "the trials' supervisor ended unexpectedly; run the same command again"
         self._changed.set()
@@ -313,7 +324,9 @@ def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> En
     if exited.code == 0 and exited.cause != "deadline":
         return End(True, False, "Completed", "it ended by itself", result, spent)
     if exited.cause == "deadline":
-        return End(False, False, "DeadlineExceeded", "it ran longer than activeDeadlineSeconds", _mute(result), spent)
+        return End(
+            False, False, "DeadlineExceeded", "it ran longer than activeDeadlineSeconds", _mute(result), spent
+        )
     if exited.cause == "stopped":
         return End(False, True, "Stopped", "it was told to stop", result, spent)
     said = last_line() if result is None or result.message is None else ""

@@ -37,7 +37,7 @@ def ending(spec: StudySpec, facts: Facts) -> Ending | None:
         goes on.
     """
     found = _cause(spec, facts)
-    if found is None or found.failed or facts.complete or not _is_over(facts, found):
+    if found is None or found.failed or facts.complete or not is_over(facts, found):
         return found
     return Ending("NoTrialCompleted", _nothing_completed(facts, found), failed=True, early=found.early)
 
@@ -59,16 +59,22 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
         return Ending("MaxGpuHoursReached", f"the trials used maxGpuHours ({budget.max_gpu_hours:g})")
     if budget.patience is not None and facts.since_improvement >= budget.patience:
         return Ending(
-            "PatienceExhausted", f"{facts.since_improvement} trials in a row brought no improvement (patience)"
+            "PatienceExhausted",
+            f"{facts.since_improvement} trials in a row brought no improvement (patience)",
         )
     if budget.max_trials is not None and facts.total >= budget.max_trials:
-        return Ending("MaxTrialsReached", f"all {facts.total} trials of maxTrials are done", early=False)
+        return Ending("MaxTrialsReached", f"maxTrials ({budget.max_trials}) is reached", early=False)
     if facts.exhausted:
-        return Ending("SearchSpaceExhausted", f"every point of the grid was tried ({facts.total})", early=False)
+        return Ending(
+            "SearchSpaceExhausted",
+            f"the grid is exhausted: each of its {facts.total} points was tried",
+            early=False,
+        )
     return None
 
 
-def _is_over(facts: Facts, found: Ending) -> bool:
+def is_over(facts: Facts, found: Ending) -> bool:
+    """Tell whether nothing is left to wait for, given why the study ends."""
     return not facts.live and (found.early or not facts.queued)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kubestudy.api.study import StudySpec
-from kubestudy.planning.ending import Ending, ending
+from kubestudy.planning.ending import Ending, ending, is_over
 from kubestudy.planning.facts import Facts
 
 
@@ -58,8 +58,7 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
     """
     end = ending(spec, facts)
     alive = facts.live - facts.stopping
-    over = end is not None and not facts.live and (end.early or not facts.queued)
-    if over:
+    if end is not None and is_over(facts, end):
         return Plan(ending=end, over=True, drop=facts.queued)
     if suspended:
         return Plan(stop=_stop(alive, StopCause.SUSPENDED), ending=end, suspended=True)

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from kubestudy import __version__
 from kubestudy.api.study import HyperparameterStudy
+from kubestudy.api.values import Value, as_text
 from kubestudy.report.figures import sections
 from kubestudy.search.history import History, TrialRecord
 
@@ -64,8 +65,8 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _short(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+def _short(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else as_text(value)
 
 
 def _duration(seconds: float | None) -> str:

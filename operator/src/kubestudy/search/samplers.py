@@ -42,7 +42,9 @@ class GridSampler(optuna.samplers.BaseSampler):
     def __len__(self) -> int:
         return len(self._points)
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         """Return nothing: each parameter is given independently."""
         return {}
 

@@ -80,7 +80,8 @@ class OptunaSearch:
         self._tally = self._count(trials)
         self._running = sorted((t for t in trials if t.state is TrialState.RUNNING), key=lambda t: t.number)
         self._last_sign = max(
-            (time.timestamp() for t in trials for time in (t.datetime_start, t.datetime_complete) if time), default=0.0
+            (time.timestamp() for t in trials for time in (t.datetime_start, t.datetime_complete) if time),
+            default=0.0,
         )
 
     def _errors(self) -> Any:
@@ -179,7 +180,10 @@ class OptunaSearch:
             kept = self._study.user_attrs.get(ATTR_MEMORY)
         if kept is None:
             return Memory()
-        return Memory(clock=StudyClock(**kept["clock"]), **{k: kept[k] for k in ("started", "ending_since", "completed")})
+        return Memory(
+            clock=StudyClock(**kept["clock"]),
+            **{k: kept[k] for k in ("started", "ending_since", "completed")},
+        )
 
     def remember(self, memory: Memory) -> None:
         """Keep what the study remembers beside its trials."""
@@ -230,7 +234,11 @@ class OptunaSearch:
         return tally
 
     def _counted(
-        self, tally: Tally, outcome: Complete | Pruned | Failed | Stopped, number: int, params: Mapping[str, Value]
+        self,
+        tally: Tally,
+        outcome: Complete | Pruned | Failed | Stopped,
+        number: int,
+        params: Mapping[str, Value],
     ) -> Tally:
         match outcome:
             case Complete(values):
@@ -257,4 +265,6 @@ def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
 
 def fixed_part(spec: StudySpec) -> dict[str, Any]:
     """Return the part of a spec that cannot change once its study has started."""
-    return spec.model_dump(mode="json", by_alias=True, include={"objectives", "parameters", "sampler"}, exclude_none=True)
+    return spec.model_dump(
+        mode="json", by_alias=True, include={"objectives", "parameters", "sampler"}, exclude_none=True
+    )

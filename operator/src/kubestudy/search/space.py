@@ -77,7 +77,9 @@ def is_conditional(parameters: Sequence[Parameter]) -> bool:
 def grid_problems(parameters: Sequence[Parameter]) -> list[Problem]:
     """Say why a space has no grid: a float without steps, or more points than anyone could run."""
     problems = [
-        Problem(f"spec.parameters[{i}].step", "is required by the grid sampler: it tries low, low + step, ...")
+        Problem(
+            f"spec.parameters[{i}].step", "is required by the grid sampler: it tries low, low + step, ..."
+        )
         for i, parameter in enumerate(parameters)
         if parameter.type == "float" and parameter.step is None
     ]
@@ -85,7 +87,10 @@ def grid_problems(parameters: Sequence[Parameter]) -> list[Problem]:
         points = math.prod(_count(parameter) for parameter in parameters if not parameter.when)
         if points > MAX_GRID:
             problems.append(
-                Problem("spec.parameters", f"make a grid of {points} points or more: {MAX_GRID} at most; use larger steps")
+                Problem(
+                    "spec.parameters",
+                    f"make a grid of {points} points or more: {MAX_GRID} at most; use larger steps",
+                )
             )
         elif _more_than(grid(parameters), MAX_GRID):
             problems.append(

@@ -138,7 +138,10 @@ class StudyLoop:
         clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
         started = self._memory.started
         if self._trials or self._tally.complete:
-            self._say("Resumed", f"going on with {self._finished} finished and {len(self._trials)} unfinished trials")
+            self._say(
+                "Resumed",
+                f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",
+            )
         await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
         for number in [n for n in self._stopping if n not in seen]:
@@ -286,7 +289,12 @@ class StudyLoop:
         ending_since = None
         if decided.ending is not None:
             ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-        if decided.ending is not None and memory.ending_since is None and not decided.over:
+        if (
+            decided.ending is not None
+            and decided.ending.early
+            and memory.ending_since is None
+            and not decided.over
+        ):
             self._say(decided.ending.reason, decided.ending.message, warning=decided.ending.failed)
         completed = None
         if decided.over:
@@ -301,7 +309,10 @@ class StudyLoop:
 
     async def _pause(self, seconds: float) -> None:
         """Wait for events, for a reading under way, or for time to pass."""
-        waits = {asyncio.ensure_future(self._runtime.wait(seconds)), asyncio.ensure_future(self._nudged.wait())}
+        waits = {
+            asyncio.ensure_future(self._runtime.wait(seconds)),
+            asyncio.ensure_future(self._nudged.wait()),
+        }
         reading = {self._reading} if self._reading is not None else set()
         _, pending = await asyncio.wait(waits | reading, return_when=asyncio.FIRST_COMPLETED)
         self._nudged.clear()
@@ -325,7 +336,9 @@ class StudyLoop:
     def _facts(self) -> Facts:
         now = self._now()
         tally = self._tally
-        running = sum(max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None)
+        running = sum(
+            max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None
+        )
         return Facts(
             live=frozenset(self._live),
             stopping=frozenset(self._stopping),
@@ -346,9 +359,12 @@ class StudyLoop:
 
     def _show(self, decided: Plan) -> View:
         now = self._now()
-        status = status_of(self.study, self._tally, self._facts(), decided, self._memory, now, self._conditions)
+        live = [self._live_trial(trial) for trial in self._live.values()]
+        status = status_of(
+            self.study, self._tally, self._facts(), decided, self._memory, live, now, self._conditions
+        )
         self._conditions = status.conditions
-        view = View(status, [self._live_trial(trial) for trial in self._live.values()])
+        view = View(status, live)
         self._audience.show(view)
         self._next_showing = now + STATUS_SECONDS
         return view

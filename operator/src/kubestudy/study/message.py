@@ -28,7 +28,11 @@ def parse_message(text: str) -> Result | None:
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
         return None
     return Result(
-        values={str(name): number for name, value in _items(said.get("values")) if (number := _number(value)) is not None},
+        values={
+            str(name): number
+            for name, value in _items(said.get("values"))
+            if (number := _number(value)) is not None
+        },
         curve=_curve(said.get("curve")),
         reason=_text(said.get("reason")),
         message=_text(said.get("message")),

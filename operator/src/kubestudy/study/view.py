@@ -73,6 +73,7 @@ def status_of(
     facts: Facts,
     plan: Plan,
     memory: Memory,
+    live: Sequence[LiveTrial],
     now: float,
     before: Sequence[Condition] = (),
 ) -> StudyStatus:
@@ -84,6 +85,7 @@ def status_of(
         facts: Where the study is.
         plan: What was decided from that.
         memory: What the study remembers.
+        live: The trials that live now.
         now: Unix time.
         before: The conditions shown last, whose times stay while they do not change.
     """
@@ -91,6 +93,7 @@ def status_of(
     phase = _phase(facts, plan, tally)
     best = tally.front[0] if len(objectives) == 1 and tally.front else None
     several = len(objectives) > 1
+    running = sum(trial.life is Life.RUNNING for trial in live)
     ended = facts.finished
     limit = study.spec.budget.max_trials
     return StudyStatus(
@@ -100,8 +103,8 @@ def status_of(
         progress=f"{ended}/{limit}" if limit is not None else str(ended),
         trials=TrialCounts(
             total=facts.total,
-            running=len(facts.live),
-            pending=len(facts.queued),
+            running=running,
+            pending=len(facts.live) - running + len(facts.queued),
             complete=facts.complete,
             pruned=facts.pruned,
             failed=facts.failed,
@@ -109,7 +112,7 @@ def status_of(
         ),
         best=None if best is None else _shown(best, objectives),
         best_value=_best_value(tally, objectives),
-        pareto_front=[_shown(t, objectives) for t in tally.front[:PARETO_FRONT_SHOWN]] if several else [],
+        pareto_front=[_shown(t, objectives) for t in tally.front[:PARETO_FRONT_SHOWN]] if several else None,
         pareto_front_size=len(tally.front) if several else None,
         used=Used(
             trials=facts.total,
@@ -160,8 +163,9 @@ def _conditions(
             Condition(
                 type=kind,
                 status=status,
-                reason=reason,
-                message=message[:_MESSAGE_LENGTH],
+                # What does not hold needs no more of a reason than what holds instead.
+                reason=reason if holds else phase,
+                message=message[:_MESSAGE_LENGTH] if holds else "",
                 observed_generation=generation,
                 last_transition_time=last[kind].last_transition_time if same else timestamp(now) or "",
             )
