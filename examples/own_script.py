@@ -6,11 +6,12 @@ It runs alone (`python own_script.py`), as a trial on this machine, and as a tri
 import argparse
 
 import torch
-from kubestudy_trainer import Trial
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+
+from kubestudy_trainer import Trial
 
 
 def main() -> None:

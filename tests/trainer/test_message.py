@@ -15,9 +15,9 @@ from kubestudy_trainer.reasons import Reason
 # Surrogates too: a message may quote a file name that was no UTF-8.
 texts = st.text(st.characters(exclude_categories=()))
 names = st.text(st.characters(), min_size=1, max_size=40)
-curves = st.lists(
-    st.tuples(st.integers(0, 2**40), st.floats()), max_size=500, unique_by=lambda point: point[0]
-).map(sorted)
+curves = st.lists(st.tuples(st.integers(0, 2**40), st.floats()), max_size=500, unique_by=lambda point: point[0]).map(
+    sorted
+)
 
 
 def decoded(payload: bytes) -> dict:
@@ -35,7 +35,7 @@ def decoded(payload: bytes) -> dict:
     tail=st.none() | texts | texts.map(lambda text: text * 3000),
     trial=st.none() | st.integers(0, 2**63),
 )
-def test_any_message_is_json_that_fits_and_keeps_the_objectives(  # noqa: PLR0917
+def test_any_message_is_json_that_fits_and_keeps_the_objectives(
     objectives, others, numbers, curve, reason, message, tail, trial
 ):
     values = {**others, **dict(zip(objectives, numbers, strict=False))}
@@ -77,9 +77,7 @@ def test_objectives_come_first_when_curves_do_not_fit():
 
 def test_a_traceback_goes_before_the_curve_does():
     points = [(step, 0.5) for step in range(1, 300)]
-    encoded = encode(
-        TerminationMessage(1, {}, {"goal": points}, Reason.ERROR, "E: x", "line\n" * 2000), ["goal"]
-    )
+    encoded = encode(TerminationMessage(1, {}, {"goal": points}, Reason.ERROR, "E: x", "line\n" * 2000), ["goal"])
     content = decoded(encoded.payload)
     assert len(content["curve"]["goal"]) == 299
     assert content["tail"].endswith("line\n")

@@ -54,9 +54,7 @@ def test_a_taken_port_is_one_warning(launcher):
             KUBESTUDY_METRICS_PORT=str(port),
         ).end()
     assert (ended.code, ended.message["values"]) == (0, {"x": 1.0})
-    assert re.fullmatch(
-        rf"kubestudy: port {port} cannot be bound \(.*\); metrics are not served\n", ended.stderr
-    )
+    assert re.fullmatch(rf"kubestudy: port {port} cannot be bound \(.*\); metrics are not served\n", ended.stderr)
 
 
 def test_a_port_that_is_none_is_one_warning(launcher):

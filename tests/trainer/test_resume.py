@@ -151,9 +151,7 @@ def test_a_stop_within_an_epoch_leaves_nothing_of_it(launcher):
         for batches in (2, 8, 3, 13, 1):
             asked = count()
             try:
-                fit(
-                    config, directory=parts, should_stop=lambda asked=asked, last=batches: next(asked) == last
-                )
+                fit(config, directory=parts, should_stop=lambda asked=asked, last=batches: next(asked) == last)
             except TrainingStopped:
                 continue
             return 1

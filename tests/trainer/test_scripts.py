@@ -155,9 +155,7 @@ def test_sigterm_without_stop(launcher):
 
 
 def test_an_error_after_the_result_keeps_the_values(launcher):
-    ended = launcher.script(
-        START + "trial.finish(val_accuracy=1)\ntrial.finish(val_accuracy=2)", **STUDY
-    ).end()
+    ended = launcher.script(START + "trial.finish(val_accuracy=1)\ntrial.finish(val_accuracy=2)", **STUDY).end()
     assert ended.code == 1
     assert ended.message["values"] == {"val_accuracy": 1.0}
     assert ended.message["reason"] == "Error"
@@ -203,9 +201,7 @@ trial.finish(val_accuracy=1, other=2)
 
 
 def test_an_unwritable_termination_log_is_a_warning(launcher):
-    ended = launcher.script(
-        START + "trial.finish(val_accuracy=1)", KUBESTUDY_TERMINATION_LOG="/nonexistent/x"
-    ).end()
+    ended = launcher.script(START + "trial.finish(val_accuracy=1)", KUBESTUDY_TERMINATION_LOG="/nonexistent/x").end()
     assert ended.code == 0
     assert ended.stderr.startswith("kubestudy: the termination message cannot be written to /nonexistent/x")
 

@@ -128,17 +128,13 @@ def test_files_that_cannot_be_read(launcher):
     np.savez(launcher.directory / "other.npz", a=np.zeros(3))
     refused(launcher.main("--data=other.npz").end(), "--data other.npz must hold the arrays X and y")
     np.savez(launcher.directory / "shape.npz", X=np.zeros((3, 2)), y=np.zeros(4))
-    refused(
-        launcher.main("--data=shape.npz").end(), "--data shape.npz has X of shape (3, 2) and y of shape (4,)"
-    )
+    refused(launcher.main("--data=shape.npz").end(), "--data shape.npz has X of shape (3, 2) and y of shape (4,)")
     np.savez(launcher.directory / "object.npz", X=np.array([{}, {}]), y=np.zeros(2))
     refused(launcher.main("--data=object.npz").end(), "--data object.npz is no NPZ file of plain arrays")
     (launcher.directory / "latin.csv").write_bytes(b"a,b\n1,\xe4\n")
     refused(launcher.main("--data=latin.csv").end(), "--data latin.csv is no CSV file in UTF-8")
     (launcher.directory / "rows.csv").write_text("a,b\n1,x\n")
-    refused(
-        launcher.main("--data=rows.csv", "--target=c").end(), "--target rows.csv has no column c; it has a, b"
-    )
+    refused(launcher.main("--data=rows.csv", "--target=c").end(), "--target rows.csv has no column c; it has a, b")
 
 
 def refused(ended, says: str) -> None:

@@ -102,9 +102,7 @@ class TrainConfig:
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise BadParametersError(f"must be above 0 and finite, not {self.lr}", "lr")
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
-            raise BadParametersError(
-                f"must be at least 0 and finite, not {self.weight_decay}", "weight_decay"
-            )
+            raise BadParametersError(f"must be at least 0 and finite, not {self.weight_decay}", "weight_decay")
         if not 0 <= self.dropout < 1:
             raise BadParametersError(f"must be at least 0 and below 1, not {self.dropout}", "dropout")
         _at_least("batch_size", self.batch_size, 1)

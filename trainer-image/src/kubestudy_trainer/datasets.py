@@ -158,16 +158,12 @@ def _read_npz(path: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
     return features.reshape(len(features), -1).astype(np.float64), labels
 
 
-def _numbered(
-    features: NDArray[np.float64], labels: NDArray[Any], path: Path
-) -> tuple[NDArray[np.float64], Classes]:
+def _numbered(features: NDArray[np.float64], labels: NDArray[Any], path: Path) -> tuple[NDArray[np.float64], Classes]:
     """Number the classes from 0, in the order of their labels."""
     if not np.isfinite(features).all():
         raise BadParametersError(f"{path} has features that are NaN or infinite", "data")
     if _continuous(labels):
-        raise BadParametersError(
-            f"{path} has a target with fractions, and only classes can be learnt", "data"
-        )
+        raise BadParametersError(f"{path} has a target with fractions, and only classes can be learnt", "data")
     _, classes = np.unique(labels, return_inverse=True)
     return features, classes.astype(np.int64)
 

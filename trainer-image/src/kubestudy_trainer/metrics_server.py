@@ -41,9 +41,7 @@ class LastValues(Collector):
         """Yield one scrape's families, which belong to the same moment."""
         with self._lock:
             last = dict(self._last)
-        values = GaugeMetricFamily(
-            "kubestudy_trial_metric", "The metric's last reported value.", labels=_LABELS
-        )
+        values = GaugeMetricFamily("kubestudy_trial_metric", "The metric's last reported value.", labels=_LABELS)
         steps = GaugeMetricFamily(
             "kubestudy_trial_step", "The step at which the metric was last reported.", labels=_LABELS
         )

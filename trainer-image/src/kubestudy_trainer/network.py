@@ -39,9 +39,7 @@ def build_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Opti
     lr, decay, momentum = config.lr, config.weight_decay, config.momentum or 0.0
     match config.optimizer:
         case "sgd":
-            return torch.optim.SGD(
-                parameters, lr=lr, momentum=momentum, nesterov=config.nesterov, weight_decay=decay
-            )
+            return torch.optim.SGD(parameters, lr=lr, momentum=momentum, nesterov=config.nesterov, weight_decay=decay)
         case "adam":
             return torch.optim.Adam(parameters, lr=lr, weight_decay=decay)
         case "adamw":

@@ -174,8 +174,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "data",
         Path,
         "FILE",
-        "instead of a data set: a .csv file with a header, or an .npz file "
-        "with the arrays X and y (default none)",
+        "instead of a data set: a .csv file with a header, or an .npz file with the arrays X and y (default none)",
     )
     _add(group, "target", _text, "COLUMN", "the CSV column with the classes (default the last)")
     _add(

@@ -66,9 +66,7 @@ class ProcessHooks:
         # Nothing but a flag: the handler runs between any two instructions, inside any lock.
         self.terminated = True
 
-    def _excepthook(
-        self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-    ) -> None:
+    def _excepthook(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         code = self._on_exception(error)
         if code is None:
             self._previous_excepthook(kind, error, traceback)

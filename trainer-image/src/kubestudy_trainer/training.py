@@ -98,9 +98,7 @@ class _Progress:
 
 
 class _Run:
-    def __init__(
-        self, config: TrainConfig, rows: Split, device: torch.device, directory: Path | None
-    ) -> None:
+    def __init__(self, config: TrainConfig, rows: Split, device: torch.device, directory: Path | None) -> None:
         self._config = config
         self._device = device
         self._directory = directory

@@ -57,9 +57,7 @@ def _objective(at: str, objective: Objective) -> Iterator[Problem]:
     if (objective.metric is None) == (objective.promql is None):
         yield Problem(at, "needs exactly one of metric and promql")
     if objective.target is not None and not math.isfinite(objective.target):
-        yield Problem(
-            f"{at}.target", f"{objective.target} can never be reached: give a finite number or leave it out"
-        )
+        yield Problem(f"{at}.target", f"{objective.target} can never be reached: give a finite number or leave it out")
 
 
 def _parameters(spec: StudySpec, also_known: Set[str]) -> Iterator[Problem]:
@@ -80,8 +78,7 @@ def _name(at: str, name: str) -> Iterator[Problem]:
     if not ENV_NAME.match(name):
         yield Problem(
             at,
-            f"{name!r} cannot be an environment variable:"
-            " use letters, digits and underscores, no digit first",
+            f"{name!r} cannot be an environment variable: use letters, digits and underscores, no digit first",
         )
     elif name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES):
         yield Problem(
@@ -94,9 +91,7 @@ def _name(at: str, name: str) -> Iterator[Problem]:
 def _choices(at: str, parameter: Parameter) -> Iterator[Problem]:
     for field in ("low", "high", "step"):
         if getattr(parameter, field) is not None:
-            yield Problem(
-                f"{at}.{field}", "belongs to float and int parameters: a categorical one has choices"
-            )
+            yield Problem(f"{at}.{field}", "belongs to float and int parameters: a categorical one has choices")
     if parameter.log:
         yield Problem(f"{at}.log", "belongs to float and int parameters: a categorical one has choices")
     if parameter.choices is None:
@@ -157,9 +152,7 @@ def _range(at: str, parameter: Parameter) -> Iterator[Problem]:
         yield Problem(f"{at}.low", f"{parameter.low:g} has no logarithm: with log, low must be above 0")
 
 
-def _when(
-    at: str, parameter: Parameter, by_name: Mapping[str, Parameter], also_known: Set[str]
-) -> Iterator[Problem]:
+def _when(at: str, parameter: Parameter, by_name: Mapping[str, Parameter], also_known: Set[str]) -> Iterator[Problem]:
     for parent_name, values in (parameter.when or {}).items():
         where = path_of(("x", parent_name))[1:]
         parent = by_name.get(parent_name)
@@ -215,9 +208,7 @@ def _cycles(parameters: list[Parameter]) -> Iterator[Problem]:
     settled: set[str] = set()
     while free:
         settled |= free
-        free = {
-            n for n, needs in parents.items() if n not in settled and not (needs & parents.keys()) - settled
-        }
+        free = {n for n, needs in parents.items() if n not in settled and not (needs & parents.keys()) - settled}
     stuck = [name for name in parents if name not in settled]
     on_cycle = [name for name in stuck if _reaches(name, name, parents)]
     if on_cycle:
@@ -250,9 +241,7 @@ def _pruner(spec: StudySpec) -> Iterator[Problem]:
             " use none, or one objective",
         )
     elif spec.objectives[0].promql is not None:
-        yield Problem(
-            "spec.pruner", "follows a metric that running trials report: use none with a promql objective"
-        )
+        yield Problem("spec.pruner", "follows a metric that running trials report: use none with a promql objective")
 
 
 def _end(spec: StudySpec) -> Iterator[Problem]:

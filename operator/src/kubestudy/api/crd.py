@@ -65,10 +65,7 @@ def _structural(node: dict[str, Any], defs: dict[str, Any], name: str = "") -> d
     node = _inline(node, defs)
     title = node.get("title", "")
     if "anyOf" in node or title == "JobTemplate" or not {"type", "const", "enum"} & node.keys():
-        free: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
-        if title == "JobTemplate":
-            free["type"] = "object"
-        return free | ({"description": node["description"]} if "description" in node else {})
+        return _free_form(node, title)
     schema = {key: value for key, value in node.items() if key in _KEPT}
     if "const" in node:
         schema["enum"] = [node["const"]]
@@ -78,23 +75,33 @@ def _structural(node: dict[str, Any], defs: dict[str, Any], name: str = "") -> d
         schema["default"] = _no_nulls(node["default"])
     if schema.get("type") in _FORMATS:
         schema["format"] = _FORMATS[schema["type"]]
-    if "items" in node:
+    if schema.get("type") == "array":
         schema["items"] = _structural(node["items"], defs)
         if name in _LIST_KEYS:
             schema |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [_LIST_KEYS[name]]}
-    if "properties" in node:
-        schema["properties"] = {
-            key: _structural(value, defs, key) for key, value in node["properties"].items()
-        }
-    elif schema.get("type") == "object":
-        extra = node.get("additionalProperties")
-        if isinstance(extra, dict) and extra:
-            schema["additionalProperties"] = _structural(extra, defs)
-        else:
-            schema["x-kubernetes-preserve-unknown-fields"] = True
+    if schema.get("type") == "object":
+        schema |= _fields(node, defs)
     if title in RULES:
         schema["x-kubernetes-validations"] = list(RULES[title])
     return schema
+
+
+def _free_form(node: dict[str, Any], title: str) -> dict[str, Any]:
+    """Return the schema of a place whose fields, or even type, are not fixed here."""
+    free: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
+    if title == "JobTemplate":
+        free["type"] = "object"
+    return free | ({"description": node["description"]} if "description" in node else {})
+
+
+def _fields(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an object's schema that says what is in it."""
+    if "properties" in node:
+        return {"properties": {key: _structural(value, defs, key) for key, value in node["properties"].items()}}
+    extra = node.get("additionalProperties")
+    if isinstance(extra, dict) and extra:
+        return {"additionalProperties": _structural(extra, defs)}
+    return {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def definition() -> dict[str, Any]:

@@ -41,9 +41,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     Returns:
         The text with each `$(NAME)` that is defined replaced, `$$` made one `$`, all else as it was.
     """
-    return "".join(
-        values.get(piece, f"$({piece})") if is_reference else piece for piece, is_reference in _tokens(text)
-    )
+    return "".join(values.get(piece, f"$({piece})") if is_reference else piece for piece, is_reference in _tokens(text))
 
 
 def references(text: str) -> list[str]:

@@ -31,13 +31,9 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (list, dict)):
-                raise yaml.MarkedYAMLError(
-                    None, None, "a list or mapping cannot be a key", key_node.start_mark
-                )
+                raise yaml.MarkedYAMLError(None, None, "a list or mapping cannot be a key", key_node.start_mark)
             if key in seen:
-                raise yaml.MarkedYAMLError(
-                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
-                )
+                raise yaml.MarkedYAMLError(None, None, f"the key {key!r} stands here twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -64,20 +60,12 @@ def documents(text: str, source: str) -> list[Any]:
         ManifestError: It is no YAML; the sentence names line and column.
     """
     if len(text.encode()) > MAX_BYTES:
-        raise ManifestError(
-            source, [Problem("", f"is larger than a manifest can be ({MAX_BYTES // 1024} KiB)")]
-        )
+        raise ManifestError(source, [Problem("", f"is larger than a manifest can be ({MAX_BYTES // 1024} KiB)")])
     try:
         nodes = [node for node in yaml.compose_all(text, _Loader) if node is not None]
         for node in nodes:
             _bounded(node)
-        loader = _Loader(text)
-        try:
-            found = []
-            while loader.check_data():
-                found.append(loader.get_data())
-        finally:
-            loader.dispose()
+        found = list(yaml.load_all(text, _Loader))  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -137,9 +125,7 @@ def load_all(path: Path) -> list[HyperparameterStudy]:
     """
     source = str(path)
     found = documents(read_text(path), source)
-    studies = [
-        d for d in found if not (isinstance(d, dict) and d.get("kind") not in (None, KIND) and "kind" in d)
-    ]
+    studies = [d for d in found if not (isinstance(d, dict) and d.get("kind") not in (None, KIND) and "kind" in d)]
     if len(found) == 1:
         studies = found  # a misspelt kind gets its own sentence
     if not studies:
@@ -164,7 +150,5 @@ def load(path: Path) -> HyperparameterStudy:
     studies = load_all(path)
     if len(studies) > 1:
         names = ", ".join(study.metadata.name for study in studies)
-        raise ManifestError(
-            str(path), [Problem("", f"holds {len(studies)} studies ({names}): run one at a time")]
-        )
+        raise ManifestError(str(path), [Problem("", f"holds {len(studies)} studies ({names}): run one at a time")])
     return studies[0]

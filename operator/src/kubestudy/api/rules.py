@@ -1,7 +1,7 @@
 """The checks between fields in CEL, so that the API server refuses what `checks.py` refuses.
 
-Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks.py` and the
-operator: a Job template's insides, and `choices` and `when`, whose items may be of any type.
+Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks.py` and
+the operator: a Job template's insides, and `choices` and `when`, whose items may be of any type.
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ def _fixed(field: str) -> Rule:
 def _same(field: str) -> str:
     both, neither = f"has(self.spec.{field}) && has(oldSelf.spec.{field})", f"!has(self.spec.{field})"
     if field == "sampler":
-        return (
-            f"({both} && self.spec.{field} == oldSelf.spec.{field})"
-            f" || ({neither} && !has(oldSelf.spec.{field}))"
-        )
+        return f"({both} && self.spec.{field} == oldSelf.spec.{field}) || ({neither} && !has(oldSelf.spec.{field}))"
     return f"self.spec.{field} == oldSelf.spec.{field}"
 
 

@@ -24,9 +24,7 @@ class Condition(Model):
     reason: Annotated[str, Field(max_length=64, description="One CamelCase word for programs.")]
     message: Annotated[str, Field(max_length=2048, description="A sentence for people.")]
     observed_generation: int | None = None
-    last_transition_time: Annotated[
-        str, Field(max_length=64, description="When the status last changed (RFC 3339).")
-    ]
+    last_transition_time: Annotated[str, Field(max_length=64, description="When the status last changed (RFC 3339).")]
 
 
 class TrialCounts(Model):
@@ -72,9 +70,9 @@ class StudyStatus(Model):
     ] = None
     trials: TrialCounts = TrialCounts()
     best: Annotated[BestTrial | None, Field(description="The best trial (one objective).")] = None
-    best_value: Annotated[
-        str | None, Field(max_length=256, description="The best trial's values as a short text.")
-    ] = None
+    best_value: Annotated[str | None, Field(max_length=256, description="The best trial's values as a short text.")] = (
+        None
+    )
     pareto_front: Annotated[
         list[BestTrial] | None,
         Field(

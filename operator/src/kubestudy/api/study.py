@@ -56,9 +56,7 @@ class Objective(Model):
         ),
     ] = None
     goal: Annotated[Goal, Field(description="maximize or minimize.")]
-    target: Annotated[float | None, Field(description="The study ends once a trial reaches this value.")] = (
-        None
-    )
+    target: Annotated[float | None, Field(description="The study ends once a trial reaches this value.")] = None
 
     @property
     def name(self) -> str:
@@ -81,9 +79,7 @@ class Parameter(Model):
     low: Annotated[float | None, Field(description="Lowest value, included (float, int).")] = None
     high: Annotated[float | None, Field(description="Highest value, included (float, int).")] = None
     step: Annotated[float | None, Field(description="Only low, low + step, low + 2 step, ...")] = None
-    log: Annotated[bool, Field(description="Search the logarithm: for scales such as learning rates.")] = (
-        False
-    )
+    log: Annotated[bool, Field(description="Search the logarithm: for scales such as learning rates.")] = False
     choices: Annotated[
         list[Value] | None,
         Field(description="The values of a categorical parameter.", min_length=1, max_length=MAX_CHOICES),
@@ -127,9 +123,7 @@ class Budget(Model):
     max_duration: Annotated[
         Duration | None, Field(description="Running time, without the time suspended: 90m, 2h, 1d12h.")
     ] = None
-    max_gpu_hours: Annotated[float | None, Field(description="GPUs times hours, over all trials.", gt=0)] = (
-        None
-    )
+    max_gpu_hours: Annotated[float | None, Field(description="GPUs times hours, over all trials.", gt=0)] = None
     patience: Annotated[
         int | None,
         Field(description="End after this many finished trials in a row without a better one.", ge=1),

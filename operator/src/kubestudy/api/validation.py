@@ -33,9 +33,7 @@ def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
         fields, as far as what remains can still be judged.
     """
     if not isinstance(data, dict):
-        return None, [
-            Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")
-        ]
+        return None, [Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")]
     try:
         study = HyperparameterStudy.model_validate(data)
     except ValidationError as error:
@@ -71,9 +69,7 @@ def _sentence(detail: ErrorDetails) -> str:
             expected = context["expected"].replace("'", "")
             near = nearest(str(given), expected.replace(" or ", ", ").split(", "))
             return f"{given!r} is not {expected}" + (f": did you mean {near}?" if near else "")
-        case "string_pattern_mismatch" if (
-            "GracePeriod" in field or "Duration" in field or field == "gracePeriod"
-        ):
+        case "string_pattern_mismatch" if "GracePeriod" in field or "Duration" in field or field == "gracePeriod":
             return f"{given!r} is no duration: write it as 90s, 45m, 1h30m or 2d"
         case "string_pattern_mismatch" if field == "name":
             return f"{given!r} is no name for an object: use lowercase letters, digits, - and ."
@@ -191,12 +187,7 @@ def _take_out(rest: Any, loc: Loc) -> str:
         if isinstance(item, int) and isinstance(items, list) and item < len(items):
             stand_in = _STAND_INS.get(str(group), {})
             field = loc[-1]
-            if (
-                len(loc) == depth + 2
-                and isinstance(items[item], dict)
-                and field in stand_in
-                and field != "type"
-            ):
+            if len(loc) == depth + 2 and isinstance(items[item], dict) and field in stand_in and field != "type":
                 items[item][field] = stand_in[field]
                 return path_of(loc)
             items[item] = stand_in | _kept_name(items[item])
@@ -212,9 +203,7 @@ def _kept_name(item: Any) -> dict[str, str]:
 def _names(data: dict[str, Any]) -> frozenset[str]:
     try:
         items = data["spec"]["parameters"]
-        return frozenset(
-            item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)
-        )
+        return frozenset(item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str))
     except (KeyError, TypeError):
         return frozenset()
 

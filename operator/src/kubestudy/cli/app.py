@@ -26,9 +26,7 @@ app = typer.Typer(
 Named = Annotated[
     str, typer.Argument(metavar="FILE|NAME", help="A manifest, or the name of a study that was run here.")
 ]
-Directory = Annotated[
-    Path | None, typer.Option("--dir", help="The study's folder; .kubestudy/NAME here if left out.")
-]
+Directory = Annotated[Path | None, typer.Option("--dir", help="The study's folder; .kubestudy/NAME here if left out.")]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -48,12 +46,8 @@ def run(
         str,
         typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point."),
     ] = "",
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")
-    ] = False,
-    output: Annotated[
-        Format | None, typer.Option("--output", "-o", help="Print the finished object.")
-    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")] = False,
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the finished object.")] = None,
 ) -> None:
     """Run a study on this machine to its end; the same command goes on with one that was interrupted.
 
@@ -123,9 +117,7 @@ def crd(
 
 
 @app.command()
-def trials(
-    named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE
-) -> None:
+def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """List the trials of a study."""
     from kubestudy.cli.history import show_trials  # noqa: PLC0415
 
@@ -133,9 +125,7 @@ def trials(
 
 
 @app.command()
-def best(
-    named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE
-) -> None:
+def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """Print the best trial of a study, or its Pareto front."""
     from kubestudy.cli.history import show_trials  # noqa: PLC0415
 
@@ -163,9 +153,7 @@ def dashboard(
     named: Named,
     directory: Directory = None,
     storage: Storage = None,
-    port: Annotated[
-        int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)
-    ] = 8080,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open Optuna Dashboard on a study's storage, until Ctrl-C."""

@@ -54,9 +54,7 @@ class Progress:
         clock: Unix time.
     """
 
-    def __init__(
-        self, name: str, spec: StudySpec, console: Console, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, name: str, spec: StudySpec, console: Console, clock: Callable[[], float] = time.time) -> None:
         self._name = name
         self._spec = spec
         self._console = console

@@ -144,9 +144,7 @@ def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) ->
         return
     changed = differences(before, fixed_part(study.spec), "spec") if before is not None else []
     if changed:
-        remedy = (
-            "cannot change once the study has started; --restart starts anew and keeps the old study aside"
-        )
+        remedy = "cannot change once the study has started; --restart starts anew and keeps the old study aside"
         raise ManifestError(str(wishes.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
 
 
@@ -197,9 +195,7 @@ async def _loop(
     return view, interrupted
 
 
-def _conclude(
-    study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool
-) -> Exit:
+def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool) -> Exit:
     status = view.status
     why = next((c.message for c in status.conditions if c.type == status.phase), "")
     if wishes.output in (Format.JSON, Format.YAML):

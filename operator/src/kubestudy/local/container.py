@@ -84,8 +84,8 @@ def problems_here(study: HyperparameterStudy, machine: Machine) -> list[Problem]
         problems.append(
             Problem(
                 f"{at}.command",
-                f"is needed to run {container.image or 'a container without an image'} on this machine, where images are"
-                " not unpacked: write the command into the manifest, or give it with --exec 'python train.py'",
+                f"is needed to run {container.image or 'a container without an image'} on this machine, where images"
+                " are not unpacked: write the command into the manifest, or give it with --exec 'python train.py'",
             )
         )
     for i, objective in enumerate(study.spec.objectives):
@@ -112,8 +112,7 @@ def _value_problems(at: str, variable: EnvVar, machine: Machine) -> list[Problem
     return [
         Problem(
             f"{at}.valueFrom",
-            f"{kind} is known to a cluster only: set the variable for this run,"
-            f" {variable.name}=... kubestudy run ...",
+            f"{kind} is known to a cluster only: set the variable for this run, {variable.name}=... kubestudy run ...",
         )
     ]
 
@@ -140,17 +139,13 @@ def warnings_here(study: HyperparameterStudy, machine: Machine, gpus: int) -> li
         )
     others = [c.name for c in pod.containers if c is not container]
     if others or pod.init_containers:
-        said.append(
-            f"only the container {container.name} runs on this machine, no other container of the pod"
-        )
+        said.append(f"only the container {container.name} runs on this machine, no other container of the pod")
     if container.volume_mounts:
         said.append("volumes are not mounted on this machine: paths under mountPath are this machine's own")
     if container.env_from:
         said.append("envFrom is known to a cluster only: set what it brings in your own shell, by env")
     if container.working_dir and not Path(container.working_dir).is_dir():
-        said.append(
-            f"workingDir {container.working_dir} is not on this machine: trials run in {machine.folder}"
-        )
+        said.append(f"workingDir {container.working_dir} is not on this machine: trials run in {machine.folder}")
     return said
 
 
@@ -215,11 +210,7 @@ def execution_of(
             own[variable.name] = expand(value, {**known, **own})
     visible = {**known, **own}
     command = machine.command or tuple(container.command)
-    folder = (
-        container.working_dir
-        if container.working_dir and Path(container.working_dir).is_dir()
-        else machine.folder
-    )
+    folder = container.working_dir if container.working_dir and Path(container.working_dir).is_dir() else machine.folder
     args = tuple(expand(arg, visible) for arg in container.args)
     argv = (*(expand(part, visible) for part in command), *args) if command else None
     # What KubeStudy sets goes last: a container's own env cannot hide it.

@@ -269,9 +269,7 @@ class LocalRuntime:
                         Exit(said["attempt"], said["code"], said["cause"], said["started"], said["ended"]),
                     )
                 case "broken":
-                    self._broken = (
-                        f"the ready trainer cannot be loaded ({said['why']}): install kubestudy[local]"
-                    )
+                    self._broken = f"the ready trainer cannot be loaded ({said['why']}): install kubestudy[local]"
             self._changed.set()
         self._broken = self._broken or "the trials' supervisor ended unexpectedly; run the same command again"
         self._changed.set()
@@ -324,9 +322,7 @@ def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> En
     if exited.code == 0 and exited.cause != "deadline":
         return End(True, False, "Completed", "it ended by itself", result, spent)
     if exited.cause == "deadline":
-        return End(
-            False, False, "DeadlineExceeded", "it ran longer than activeDeadlineSeconds", _mute(result), spent
-        )
+        return End(False, False, "DeadlineExceeded", "it ran longer than activeDeadlineSeconds", _mute(result), spent)
     if exited.cause == "stopped":
         return End(False, True, "Stopped", "it was told to stop", result, spent)
     said = last_line() if result is None or result.message is None else ""

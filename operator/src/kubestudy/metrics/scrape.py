@@ -66,11 +66,7 @@ def _get(url: str, timeout: float) -> str | None:
     try:
         connection.request("GET", parts.path)
         response = connection.getresponse()
-        return (
-            response.read(MAX_BYTES).decode(errors="replace")
-            if response.status == http.HTTPStatus.OK
-            else None
-        )
+        return response.read(MAX_BYTES).decode(errors="replace") if response.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException) as error:
         log.debug("%s: %s", url, error)
         return None

@@ -1,4 +1,4 @@
-"""The running count of a study's finished trials: how many of each kind, the best ones, and how long ago they were found."""
+"""The running count of finished trials: how many of each kind, the best ones, how long ago they were found."""
 
 from __future__ import annotations
 
@@ -91,14 +91,12 @@ def reaches_targets(objectives: Sequence[Objective], values: Sequence[float]) ->
         if objective.target is not None
     ]
     return bool(aimed) and all(
-        value >= target if objective.goal == "maximize" else value <= target
-        for objective, value, target in aimed
+        value >= target if objective.goal == "maximize" else value <= target for objective, value, target in aimed
     )
 
 
 def _at_least_as_good(objectives: Sequence[Objective], a: Sequence[float], b: Sequence[float]) -> bool:
     """Tell whether `a` is no worse than `b` in every objective (equal counts)."""
     return all(
-        x >= y if objective.goal == "maximize" else x <= y
-        for objective, x, y in zip(objectives, a, b, strict=True)
+        x >= y if objective.goal == "maximize" else x <= y for objective, x, y in zip(objectives, a, b, strict=True)
     )

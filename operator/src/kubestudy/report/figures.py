@@ -60,9 +60,7 @@ def sections(study: optuna.Study, names: list[str]) -> Iterator[Section]:
         yield Section(
             "Pareto front",
             "Each point is a trial; no other trial is better than a highlighted one in every objective.",
-            _drawn(lambda: plot_pareto_front(study, target_names=names))
-            if complete and len(names) <= 3
-            else None,
+            _drawn(lambda: plot_pareto_front(study, target_names=names)) if complete and len(names) <= 3 else None,
             "no trial is complete" if not complete else "more than three objectives cannot be drawn",
         )
     for i, name in enumerate(names):
@@ -127,11 +125,7 @@ def _of_objective(
         few,
     )
     chosen = (ranked or varied)[:CONTOUR_PARAMETERS]
-    shown = (
-        ""
-        if len(varied) <= CONTOUR_PARAMETERS
-        else f" The {CONTOUR_PARAMETERS} most important ones are shown."
-    )
+    shown = "" if len(varied) <= CONTOUR_PARAMETERS else f" The {CONTOUR_PARAMETERS} most important ones are shown."
     contour = _drawn(lambda: plot_contour(study, params=chosen, **options)) if len(chosen) > 1 else None
     if contour is not None and len(chosen) > 2:
         contour.update_layout(height=_PANEL_HEIGHT * len(chosen))

@@ -70,9 +70,7 @@ class History:
                 self.study = optuna.load_study(study_name=name, storage=storage)
             except KeyError as error:
                 raise StudyError(f"the storage {where} holds no study named {name}") from error
-            self.metric_names = self.study.metric_names or [
-                f"value{i}" for i in range(len(self.study.directions))
-            ]
+            self.metric_names = self.study.metric_names or [f"value{i}" for i in range(len(self.study.directions))]
 
     @property
     def fixed_part(self) -> dict[str, Any] | None:

@@ -47,9 +47,7 @@ def _wrapped_problems(wrapped: Any, path: str) -> list[Problem]:
         return [Problem(path, "is no pruner: write {name: median, options: {...}}")]
     unknown = wrapped.keys() - {"name", "options"}
     if unknown:
-        return [
-            Problem(f"{path}.{key}", "there is no such field: known here: name, options") for key in unknown
-        ]
+        return [Problem(f"{path}.{key}", "there is no such field: known here: name, options") for key in unknown]
     name = wrapped.get("name")
     inner = [known for known in _CLASSES if known not in ("none", "patient")]
     if name not in inner:

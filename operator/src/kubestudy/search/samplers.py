@@ -42,9 +42,7 @@ class GridSampler(optuna.samplers.BaseSampler):
     def __len__(self) -> int:
         return len(self._points)
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return nothing: each parameter is given independently."""
         return {}
 
@@ -58,7 +56,8 @@ class GridSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Value:
         """Return the parameter's value at the trial's point."""
-        return self._points[trial.number % len(self._points)][param_name]
+        value: Value = self._points[trial.number % len(self._points)][param_name]
+        return value
 
 
 def sampler_problems(spec: StudySpec) -> list[Problem]:

@@ -77,9 +77,7 @@ def is_conditional(parameters: Sequence[Parameter]) -> bool:
 def grid_problems(parameters: Sequence[Parameter]) -> list[Problem]:
     """Say why a space has no grid: a float without steps, or more points than anyone could run."""
     problems = [
-        Problem(
-            f"spec.parameters[{i}].step", "is required by the grid sampler: it tries low, low + step, ..."
-        )
+        Problem(f"spec.parameters[{i}].step", "is required by the grid sampler: it tries low, low + step, ...")
         for i, parameter in enumerate(parameters)
         if parameter.type == "float" and parameter.step is None
     ]
@@ -93,9 +91,7 @@ def grid_problems(parameters: Sequence[Parameter]) -> list[Problem]:
                 )
             )
         elif _more_than(grid(parameters), MAX_GRID):
-            problems.append(
-                Problem("spec.parameters", f"make a grid of more than {MAX_GRID} points: use larger steps")
-            )
+            problems.append(Problem("spec.parameters", f"make a grid of more than {MAX_GRID} points: use larger steps"))
     return problems
 
 

@@ -289,12 +289,7 @@ class StudyLoop:
         ending_since = None
         if decided.ending is not None:
             ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-        if (
-            decided.ending is not None
-            and decided.ending.early
-            and memory.ending_since is None
-            and not decided.over
-        ):
+        if decided.ending is not None and decided.ending.early and memory.ending_since is None and not decided.over:
             self._say(decided.ending.reason, decided.ending.message, warning=decided.ending.failed)
         completed = None
         if decided.over:
@@ -336,9 +331,7 @@ class StudyLoop:
     def _facts(self) -> Facts:
         now = self._now()
         tally = self._tally
-        running = sum(
-            max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None
-        )
+        running = sum(max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None)
         return Facts(
             live=frozenset(self._live),
             stopping=frozenset(self._stopping),
@@ -360,9 +353,7 @@ class StudyLoop:
     def _show(self, decided: Plan) -> View:
         now = self._now()
         live = [self._live_trial(trial) for trial in self._live.values()]
-        status = status_of(
-            self.study, self._tally, self._facts(), decided, self._memory, live, now, self._conditions
-        )
+        status = status_of(self.study, self._tally, self._facts(), decided, self._memory, live, now, self._conditions)
         self._conditions = status.conditions
         view = View(status, live)
         self._audience.show(view)

@@ -29,9 +29,7 @@ def parse_message(text: str) -> Result | None:
         return None
     return Result(
         values={
-            str(name): number
-            for name, value in _items(said.get("values"))
-            if (number := _number(value)) is not None
+            str(name): number for name, value in _items(said.get("values")) if (number := _number(value)) is not None
         },
         curve=_curve(said.get("curve")),
         reason=_text(said.get("reason")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from kubestudy.api.status import (
     PARETO_FRONT_SHOWN,
@@ -16,12 +17,12 @@ from kubestudy.api.status import (
     Used,
 )
 from kubestudy.api.study import HyperparameterStudy, Objective
+from kubestudy.api.values import Value
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
 from kubestudy.planning.tally import Scored, Tally
 from kubestudy.study.ports import Memory
 from kubestudy.study.trial import Life
-from kubestudy.api.values import Value
 
 _MESSAGE_LENGTH = 2000
 
@@ -90,7 +91,7 @@ def status_of(
         before: The conditions shown last, whose times stay while they do not change.
     """
     objectives = study.spec.objectives
-    phase = _phase(facts, plan, tally)
+    phase = _phase(facts, plan)
     best = tally.front[0] if len(objectives) == 1 and tally.front else None
     several = len(objectives) > 1
     running = sum(trial.life is Life.RUNNING for trial in live)
@@ -126,7 +127,7 @@ def status_of(
     )
 
 
-def _phase(facts: Facts, plan: Plan, tally: Tally) -> Phase:
+def _phase(facts: Facts, plan: Plan) -> Phase:
     if plan.over and plan.ending is not None:
         return "Failed" if plan.ending.failed else "Complete"
     if plan.suspended:
@@ -157,7 +158,7 @@ def _conditions(
     last = {condition.type: condition for condition in before}
     conditions = []
     for kind, holds in truth.items():
-        status = "True" if holds else "False"
+        status: Literal["True", "False"] = "True" if holds else "False"
         same = kind in last and last[kind].status == status
         conditions.append(
             Condition(
