@@ -18,6 +18,8 @@ from kubestudy.api.study import Objective, Parameter, StudySpec
 from kubestudy.api.values import Value, as_text, same
 
 ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+# What could be meant as a variable; anything else, such as $(wc -l < file), is a shell's and stays as it is.
+_REFERENCE = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 RESERVED_NAMES = ("PATH", "HOME")
 RESERVED_PREFIXES = ("LD_", "PYTHON", "KUBERNETES_", "KUBESTUDY_", "CUDA_", "NVIDIA_", "NCCL_")
 MAX_CHOICE_LENGTH = 1024
@@ -299,7 +301,7 @@ def _references(at: str, container: Container, known: Set[str], parameters: Set[
     for field, texts in (("command", container.command), ("args", container.args)):
         for i, text in enumerate(texts):
             for name in references(text):
-                if name in known or name.startswith("KUBERNETES_"):
+                if name in known or name.startswith("KUBERNETES_") or not _REFERENCE.match(name):
                     continue
                 if parameters:
                     advice = did_you_mean(name, known - set(SYSTEM_ENV))

@@ -1,0 +1,52 @@
+# make setup   everything needed, into .venv      make run    the main example, to its end
+# make test    all checks and tests               make bench  measure; figures go to stdout
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+UV := $(BIN)/uv
+PYTEST_ARGS ?=
+
+.PHONY: setup run test lint bench browser lock clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml trainer-image/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || \
+	  { echo "The venv module is needed (Debian, Ubuntu: apt-get install python3-venv)"; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e trainer-image
+	@touch $@
+
+run: setup
+	$(BIN)/kubestudy run examples/digits-mlp.yaml
+
+test: setup browser lint
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/src trainer-image/src
+	$(BIN)/lint-imports --no-logo
+
+# The report is tested in a real browser. As root on Debian and Ubuntu it is installed; elsewhere it must be there.
+browser:
+	@[ -n "$$CHROMIUM" ] || command -v chromium chromium-browser google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null; } || \
+	  { echo "Chromium is needed for the tests (Debian: apt-get install chromium), or CHROMIUM=/path/to/it"; exit 1; }
+
+bench: setup
+	$(BIN)/python -m bench
+
+# After a change of dependencies. No package index is named in the file, so it serves behind a mirror too.
+lock:
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-package kubestudy-trainer \
+	  --python-version 3.11 --extra local --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .kubestudy .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,0 +1,220 @@
+"""A runtime, metrics and a clock that exist in memory only, and survive the crash of the loop that uses them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.search.search import OptunaSearch
+from kubestudy.search.storage import open_storage
+from kubestudy.study.loop import StudyLoop
+from kubestudy.study.ports import Event
+from kubestudy.study.trial import End, Life, Observed, Result, Sample, Suggestion
+from kubestudy.study.view import View
+
+
+class Crash(Exception):  # noqa: N818
+    """The process dies here."""
+
+
+@dataclass
+class Run:
+    """One execution of a trial. `left` seconds of work, then its script's end."""
+
+    trial: Suggestion
+    started: float
+    left: float
+    stopped: bool = False
+    end: End | None = None
+
+
+def loss_of(trial: Suggestion) -> float:
+    return round((float(trial.params["lr"]) - 0.3) ** 2, 6)
+
+
+def completes(trial: Suggestion) -> End:
+    return End(True, False, "Completed", "", Result(values={"loss": loss_of(trial)}), gpu_seconds=10.0)
+
+
+def fails(_: Suggestion) -> End:
+    return End(False, False, "Error", "exit code 1", None)
+
+
+def interrupted(_: Suggestion) -> End:
+    return End(False, True, "Preempted", "it was preempted", None)
+
+
+@dataclass
+class World:
+    """What survives a crash: the time, the running trials, and a record of everything that was done.
+
+    `script` says how the n-th execution of a trial ends when it is left to itself; `seconds` how long it works.
+    """
+
+    script: Callable[[Suggestion, int], End] = lambda trial, _: completes(trial)
+    seconds: Callable[[int], float] = lambda _: 20.0
+    gpus: int = 0
+    curve: Callable[[Suggestion, float], float] | None = None
+    now: float = 1e9
+    runs: dict[int, Run] = field(default_factory=dict)
+    executions: dict[int, int] = field(default_factory=dict)
+    completions: dict[int, int] = field(default_factory=dict)
+    most_live: int = 0
+    calls: int = 0
+    crash_at: int | None = None
+    on_wait: Callable[[World], None] | None = None
+    log: list[str] = field(default_factory=list)
+
+    def point(self, name: str) -> None:
+        """A place where a crash may happen: before and after every call of a port."""
+        self.calls += 1
+        self.log.append(name)
+        if self.calls == self.crash_at:
+            raise Crash(f"{name} (call {self.calls})")
+
+    def alive(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.end is None]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for number, run in self.runs.items():
+            if run.end is None:
+                run.left -= seconds
+                if run.stopped:
+                    run.end = End(False, True, "Stopped", "it was told to stop", None, gpu_seconds=1.0)
+                elif run.left <= 0:
+                    run.end = self.script(run.trial, self.executions[number])
+                    self.completions[number] = self.completions.get(number, 0) + bool(run.end.succeeded)
+
+
+class Ports:
+    """Wraps a port: a possible crash before and after every call."""
+
+    def __init__(self, inner: Any, world: World, prefix: str) -> None:
+        self._inner, self._world, self._prefix = inner, world, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        world, at = self._world, f"{self._prefix}.{name}"
+        world.point(f"before {at}")
+        found = getattr(self._inner, name)
+        if not callable(found):
+            world.point(f"after {at}")
+            return found
+        if asyncio.iscoroutinefunction(found):
+
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                result = await found(*args, **kwargs)
+                world.point(f"after {at}")
+                return result
+
+            return awaited
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            world.point(f"after {at}")
+            return result
+
+        return called
+
+
+@dataclass
+class SimulatedRuntime:
+    world: World
+    limit: int | None = None
+
+    def room(self) -> int | None:
+        return None if self.limit is None else max(0, self.limit - len(self.world.alive()))
+
+    async def observe(self) -> Sequence[Observed]:
+        return [
+            Observed(
+                number,
+                Life.RUNNING if run.end is None else Life.ENDED,
+                run.started,
+                self.world.gpus,
+                f"http://{number}" if self.world.curve else None,
+                run.end,
+            )
+            for number, run in sorted(self.world.runs.items())
+        ]
+
+    async def launch(self, trial: Suggestion) -> None:
+        world = self.world
+        if trial.number in world.runs:
+            return
+        world.executions[trial.number] = world.executions.get(trial.number, 0) + 1
+        world.runs[trial.number] = Run(trial, world.now, world.seconds(trial.number))
+        world.most_live = max(world.most_live, len(world.alive()))
+
+    async def stop(self, number: int) -> None:
+        if number in self.world.runs:
+            self.world.runs[number].stopped = True
+
+    async def forget(self, number: int) -> None:
+        run = self.world.runs.get(number)
+        if run is not None and run.end is not None:
+            del self.world.runs[number]
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        self.world.pass_time(min(seconds, 5.0))
+        if self.world.on_wait is not None:
+            self.world.on_wait(self.world)
+
+
+@dataclass
+class SimulatedMetrics:
+    world: World
+
+    @property
+    def interval(self) -> float:
+        return 5.0
+
+    async def read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
+        readings = {}
+        for trial in trials:
+            run = self.world.runs.get(trial.number)
+            if run is not None and self.world.curve is not None:
+                passed = self.world.now - run.started
+                readings[trial.number] = [Sample("loss", int(passed), self.world.curve(run.trial, passed))]
+        return readings
+
+
+@dataclass
+class Audience:
+    views: list[View] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def show(self, view: View) -> None:
+        self.views.append(view)
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [event.reason for event in self.events]
+
+
+def loop_of(
+    study: HyperparameterStudy, world: World, journal: Path, audience: Audience | None = None, limit: int | None = None
+) -> StudyLoop:
+    search = OptunaSearch(study.spec, open_storage(journal, sole_writer=True), "example", "journal")
+    return StudyLoop(
+        study,
+        Ports(search, world, "search"),
+        Ports(SimulatedRuntime(world, limit), world, "runtime"),
+        Ports(SimulatedMetrics(world), world, "metrics"),
+        audience or Audience(),
+        lambda: world.now,
+    )
+
+
+def run(
+    study: HyperparameterStudy, world: World, journal: Path, audience: Audience | None = None, limit: int | None = None
+) -> View:
+    return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, audience, limit).run(), 60))
