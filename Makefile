@@ -41,7 +41,7 @@ browser:
 	  { echo "Chromium is needed for the tests (Debian: apt-get install chromium), or CHROMIUM=/path/to/it"; exit 1; }
 
 bench: setup
-	$(BIN)/python -m bench
+	cd tests && ../$(BIN)/python -m bench $(BENCH)
 
 # After a change of dependencies. No package index is named in the file, so it serves behind a mirror too.
 lock:
