@@ -16,6 +16,8 @@ from kubestudy.study.ports import Event
 from kubestudy.study.trial import End, Life, Observed, Result, Sample, Suggestion
 from kubestudy.study.view import View
 
+MOST_CALLS = 10_000
+
 
 class Crash(Exception):  # noqa: N818
     """The process dies here."""
@@ -70,10 +72,12 @@ class World:
     log: list[str] = field(default_factory=list)
 
     def point(self, name: str) -> None:
-        """A place where a crash may happen: before and after every call of a port."""
+        """A place where a crash may happen: before and after every call of a port. The dead do nothing more."""
         self.calls += 1
         self.log.append(name)
-        if self.calls == self.crash_at:
+        if self.calls > MOST_CALLS:
+            raise AssertionError(f"the study never ends: {self.log[-20:]}")
+        if self.crash_at is not None and self.calls >= self.crash_at:
             raise Crash(f"{name} (call {self.calls})")
 
     def alive(self) -> list[Run]:
@@ -92,18 +96,17 @@ class World:
 
 
 class Ports:
-    """Wraps a port: a possible crash before and after every call."""
+    """Wraps a port: a possible crash before and after every call; reading a property changes nothing anywhere."""
 
     def __init__(self, inner: Any, world: World, prefix: str) -> None:
         self._inner, self._world, self._prefix = inner, world, prefix
 
     def __getattr__(self, name: str) -> Any:
         world, at = self._world, f"{self._prefix}.{name}"
-        world.point(f"before {at}")
         found = getattr(self._inner, name)
         if not callable(found):
-            world.point(f"after {at}")
             return found
+        world.point(f"before {at}")
         if asyncio.iscoroutinefunction(found):
 
             async def awaited(*args: Any, **kwargs: Any) -> Any:

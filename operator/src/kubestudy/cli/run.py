@@ -27,7 +27,7 @@ from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.output import Format, complain, emit, err, note, out
 from kubestudy.cli.progress import Progress, short
-from kubestudy.local.container import Machine, problems_here, warnings_here
+from kubestudy.local.container import Machine, problems_here, uses_builtin, warnings_here
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
 from kubestudy.local.runtime import LocalRuntime
@@ -155,9 +155,14 @@ def _run_locked(
     for warning in warnings_here(study, machine, len(gpus)):
         note(f"warning: {warning}")
     pool = GpuPool(gpus, gpus_of(study.spec))
+    if uses_builtin(study.spec, machine):
+        note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
+    done_before = search.tally
     with Progress(study.metadata.name, study.spec, err) as progress:
         view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, progress))
     finished = study.model_copy(update={"status": view.status})
+    if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
+        note("the study had ended before: a larger budget goes on with it, --restart starts anew")
     if view.status.phase != "Suspended":
         history = History(place.open(), place.name, place.where)
         with _full_disk(place.folder):

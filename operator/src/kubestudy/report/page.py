@@ -12,9 +12,11 @@ from kubestudy import __version__
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.api.values import Value, as_text
 from kubestudy.report.figures import sections
+from kubestudy.report.finish import as_html
 from kubestudy.search.history import History, TrialRecord
 
 TABLE_ROWS = 2000
+FAILURE_ROWS = 10
 _STATES = ("Complete", "Pruned", "Failed", "Stopped", "Running", "Waiting")
 
 
@@ -31,22 +33,25 @@ def write_report(study: HyperparameterStudy, history: History, target: Path) -> 
         StudyError: The storage cannot be read.
     """
     records = history.trials()
+    params = list(dict.fromkeys(name for record in records for name in record.params))
+    best = history.best()
     page = _template().render(
         study=study,
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         objectives=study.spec.objectives,
         counts=[(state, n) for state in _STATES if (n := sum(r.state == state for r in records))],
-        best=history.best(),
+        best=best,
+        best_numbers={record.number for record in best},
         metrics=history.metric_names,
         budget=_budget(study, records),
-        took=_took(records),
-        sections=[
-            (s, None if s.figure is None else s.figure.to_html(full_html=False, include_plotlyjs=False))
-            for s in sections(history.study, history.metric_names)
-        ],
-        params=list(dict.fromkeys(name for record in records for name in record.params)),
+        failures=_failures(records),
+        failure_rows=FAILURE_ROWS,
+        reasons=any(record.reason for record in records),
+        sections=[(s, [as_html(f) for f in s.figures]) for s in sections(history.study, history.metric_names)],
+        params=params,
         records=records[-TABLE_ROWS:],
+        curves=any(record.last for record in records) and len(history.metric_names) == 1,
         left_out=max(0, len(records) - TABLE_ROWS),
         plotly=get_plotlyjs(),
     )
@@ -76,7 +81,8 @@ def _duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)
 
 
 def _took(records: list[TrialRecord]) -> str:
@@ -85,18 +91,29 @@ def _took(records: list[TrialRecord]) -> str:
     return _duration((max(ends) - min(starts)).total_seconds()) if starts and ends else ""
 
 
+def _failures(records: list[TrialRecord]) -> list[tuple[str, list[int]]]:
+    """Return why trials failed, the most frequent reason first, with the numbers of the trials."""
+    found: dict[str, list[int]] = {}
+    for record in records:
+        if record.state == "Failed":
+            found.setdefault(record.reason or "", []).append(record.number)
+    return sorted(found.items(), key=lambda item: -len(item[1]))
+
+
 def _budget(study: HyperparameterStudy, records: list[TrialRecord]) -> list[tuple[str, str]]:
     budget, used = study.spec.budget, study.status.used if study.status else None
     rows = []
     if budget.max_trials is not None:
-        rows.append(("trials", f"{len(records)} of {budget.max_trials}"))
+        rows.append(("trials of budget", f"{len(records)} / {budget.max_trials}"))
     if budget.max_failed_trials is not None:
         failed = sum(r.state == "Failed" for r in records)
-        rows.append(("failed trials", f"{failed} of {budget.max_failed_trials}"))
+        rows.append(("failed trials of budget", f"{failed} / {budget.max_failed_trials}"))
     if used is not None:
-        limit = f" of {budget.max_duration}" if budget.max_duration else ""
-        rows.append(("running time", f"{_duration(used.seconds)}{limit}"))
+        limit = f" / {_duration(budget.max_seconds)}" if budget.max_seconds else ""
+        rows.append(("running time of budget" if limit else "running time", f"{_duration(used.seconds)}{limit}"))
+    elif took := _took(records):
+        rows.append(("from first to last trial", took))
     if used is not None and (budget.max_gpu_hours is not None or used.gpu_seconds):
-        limit = f" of {budget.max_gpu_hours:g}" if budget.max_gpu_hours else ""
-        rows.append(("GPU-hours", f"{used.gpu_seconds / 3600:.3g}{limit}"))
+        limit = f" / {budget.max_gpu_hours:g}" if budget.max_gpu_hours else ""
+        rows.append(("GPU-hours of budget" if limit else "GPU-hours", f"{used.gpu_seconds / 3600:.3g}{limit}"))
     return rows
