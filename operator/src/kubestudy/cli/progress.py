@@ -95,9 +95,10 @@ class Progress:
     def _summary(self, view: View) -> str:
         status, counts = view.status, view.status.trials
         best = f", best {status.best_value}" if status.best_value else ""
+        waiting = f", {counts.pending} waiting" if counts.pending else ""
         return (
             f"{self._name}: {status.progress or 0} trials ended ({counts.complete} complete, {counts.pruned} pruned,"
-            f" {counts.failed} failed), {counts.running} running{best}, {status.used.seconds:.0f} s"
+            f" {counts.failed} failed), {counts.running} running{waiting}{best}, {status.used.seconds:.0f} s"
         )
 
     def _picture(self) -> RenderableType:
@@ -105,7 +106,7 @@ class Progress:
             return Text(f"{self._name}: starting")
         share = share_used(self._spec, self._view)
         head = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=1.0, completed=share or 0.0, width=30, pulse=share is None)
+        bar = ProgressBar(total=1.0, completed=share or 0.0, width=20, pulse=share is None, complete_style="green")
         head.add_row(bar, Text(self._summary(self._view)))
         rows: list[RenderableType] = [head]
         if self._view.live:
@@ -118,9 +119,12 @@ class Progress:
         return Group(*rows)
 
     def _table(self, view: View) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("trial", "state", "time", "step", "last values", "parameters"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+        for column in ("trial", "state", "time", "step"):
+            table.add_column(column, no_wrap=True)
+        # Whatever the terminal's width, only these two give way.
+        table.add_column("last values", no_wrap=True, overflow="ellipsis", ratio=2)
+        table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=3)
         trials = sorted(view.live, key=lambda trial: trial.number)
         for trial in trials[:_ROWS]:
             table.add_row(*self._row(trial))

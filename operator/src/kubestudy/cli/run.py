@@ -207,7 +207,9 @@ def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wish
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
     elif status.phase != "Suspended":
         out.print(f"{study.metadata.name}: {status.phase}: {why}", markup=False)
-        for trial in [status.best] if status.best else status.pareto_front or []:
+        first = study.spec.objectives[0].name
+        front = sorted(status.pareto_front or [], key=lambda trial: trial.values[first])
+        for trial in [status.best] if status.best else front:
             values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
             params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
             out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)

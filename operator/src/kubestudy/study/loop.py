@@ -189,6 +189,7 @@ class StudyLoop:
             if not isinstance(outcome, Requeue):
                 self._search.tell(number, outcome)
 
+        log.info("trial %d ended: %s", number, type(outcome).__name__)
         front = self._tally.front
         await self._off(record)
         self._tally = self._search.tally
@@ -215,7 +216,7 @@ class StudyLoop:
             case Requeue(why):
                 self._say("TrialRequeued", f"trial {number} runs again later: {why}")
             case _:
-                log.info("trial %d completed", number)
+                pass
 
     # --- metrics and pruning ---------------------------------------------------------------------------------------
 
@@ -373,4 +374,5 @@ class StudyLoop:
         )
 
     def _say(self, reason: str, message: str, *, warning: bool = False) -> None:
+        log.info("%s: %s", reason, message)
         self._audience.tell(Event(reason, message, warning))
