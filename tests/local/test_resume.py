@@ -95,7 +95,7 @@ def test_time_between_two_runs_does_not_count(tmp_path: Path) -> None:
     study = manifest("sleep 0.4; " + SQUARE, budget={"maxTrials": 200, "maxDuration": "4s"})
     path = write(tmp_path, study)
     running = start("run", path, cwd=tmp_path)
-    until(lambda: (tmp_path / ".kubestudy/demo/trials/00002").exists())
+    until((tmp_path / ".kubestudy/demo/trials/00002").exists)
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
     time.sleep(5)

@@ -274,7 +274,7 @@ def test_a_tally_is_the_same_after_a_restart(place: Path | str) -> None:
     ]
     numbers = [s.number for s in (search.ask() for _ in outcomes) if s]
     for number, outcome in zip(reversed(numbers), outcomes, strict=True):  # they end in another order than they began
-        search.spend(number, 10.0)
+        search.spend(number, 1.0, 10.0)
         search.tell(number, outcome)
     assert search.tally.since_improvement == 1
     assert reopen(spec, place).tally == search.tally
@@ -284,12 +284,12 @@ def test_gpu_time_of_a_trial_that_runs_again_is_not_forgotten_by_a_restart(journ
     search = reopen(spec_of(), journal)
     asked = search.ask()
     assert asked
-    search.spend(asked.number, 100.0)  # suspended: it runs again later
+    search.spend(asked.number, 1.0, 100.0)  # suspended: it runs again later
     assert search.tally.gpu_seconds == 100.0
     search = reopen(spec_of(), journal)
     search.unfinished()
     assert search.tally.gpu_seconds == 100.0
-    search.spend(asked.number, 50.0)
+    search.spend(asked.number, 2.0, 50.0)
     search.tell(asked.number, Complete((1.0,), {}))
     assert search.tally.gpu_seconds == 150.0
     assert reopen(spec_of(), journal).tally.gpu_seconds == 150.0

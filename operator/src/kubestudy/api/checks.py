@@ -17,9 +17,9 @@ from kubestudy.api.quantity import number_of
 from kubestudy.api.study import Objective, Parameter, StudySpec
 from kubestudy.api.values import Value, as_text, same
 
-ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What could be meant as a variable; anything else, such as $(wc -l < file), is a shell's and stays as it is.
-_REFERENCE = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
+_REFERENCE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 RESERVED_NAMES = ("PATH", "HOME")
 RESERVED_PREFIXES = ("LD_", "PYTHON", "KUBERNETES_", "KUBESTUDY_", "CUDA_", "NVIDIA_", "NCCL_")
 MAX_CHOICE_LENGTH = 1024
@@ -77,7 +77,7 @@ def _parameters(spec: StudySpec, also_known: Set[str]) -> Iterator[Problem]:
 
 
 def _name(at: str, name: str) -> Iterator[Problem]:
-    if not ENV_NAME.match(name):
+    if not ENV_NAME.fullmatch(name):
         yield Problem(
             at,
             f"{name!r} cannot be an environment variable: use letters, digits and underscores, no digit first",
@@ -143,6 +143,9 @@ def _range(at: str, parameter: Parameter) -> Iterator[Problem]:
         yield Problem(f"{at}.step", "cannot go with log: leave out one of the two")
     if not fine or parameter.low is None or parameter.high is None:
         return
+    if not math.isfinite(parameter.high - parameter.low):
+        yield Problem(f"{at}.high", "is too far from low: no number is that large")
+        return
     if parameter.low >= parameter.high:
         yield Problem(f"{at}.low", f"{parameter.low:g} is not below high ({parameter.high:g})")
     elif parameter.step is not None and not 0 < parameter.step <= parameter.high - parameter.low:
@@ -189,6 +192,8 @@ def _can_be(parent: Parameter, value: Value) -> bool:
         return False
     if parent.low is None or parent.high is None:
         return True
+    if abs(value) > _EXACT_INT:
+        return False
     return parent.low <= value <= parent.high and (value - parent.low) % (parent.step or 1) == 0
 
 
@@ -301,7 +306,7 @@ def _references(at: str, container: Container, known: Set[str], parameters: Set[
     for field, texts in (("command", container.command), ("args", container.args)):
         for i, text in enumerate(texts):
             for name in references(text):
-                if name in known or name.startswith("KUBERNETES_") or not _REFERENCE.match(name):
+                if name in known or name.startswith("KUBERNETES_") or not _REFERENCE.fullmatch(name):
                     continue
                 if parameters:
                     advice = did_you_mean(name, known - set(SYSTEM_ENV))

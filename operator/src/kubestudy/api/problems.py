@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+MAX_LENGTH = 450
 Loc = tuple[str | int, ...]
 
 
@@ -21,8 +22,19 @@ class Problem:
     path: str
     sentence: str
 
+    def __post_init__(self) -> None:
+        """Keep what a manifest may hold from a terminal, and from filling it."""
+        object.__setattr__(self, "path", _tame(self.path))
+        object.__setattr__(self, "sentence", _tame(self.sentence))
+
     def __str__(self) -> str:
         return f"{self.path}: {self.sentence}" if self.path else self.sentence
+
+
+def _tame(text: str) -> str:
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."
 
 
 class ManifestError(ValueError):
@@ -60,7 +72,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean X?)`-like advice for an unknown name, with all known names when none is near."""
+    """Return advice for an unknown name: `did you mean X?`, or all known names when none is near."""
     names = sorted(known)
     near = nearest(name, names)
     if near is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(d|h|ms|m|s))+$"
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(d|h|ms|m|s)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
-_QUANTITY = re.compile(r"^([+-]?[0-9]*\.?[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([eE][+-]?[0-9]{1,3}|[numkMGTPE]|[KMGTPE]i)?")
 _SUFFIX = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": Decimal("1e3"),
     "M": Decimal("1e6"), "G": Decimal("1e9"), "T": Decimal("1e12"), "P": Decimal("1e15"), "E": Decimal("1e18"),
@@ -30,7 +31,7 @@ def seconds_of(duration: str) -> float:
     Raises:
         ValueError: It is not such a text.
     """
-    if not re.match(DURATION_PATTERN, duration):
+    if not re.fullmatch(DURATION_PATTERN.strip("^$"), duration):
         raise ValueError(f"{duration!r} is no duration: write it as 90s, 45m, 1h30m or 2d")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
 
@@ -47,10 +48,13 @@ def number_of(quantity: str | float) -> float:
     Raises:
         ValueError: It is not a quantity.
     """
-    match = _QUANTITY.match(str(quantity))
+    match = _QUANTITY.fullmatch(str(quantity))
     if match is None:
         raise ValueError(f"{quantity!r} is no Kubernetes quantity: write it as 2, 500m or 1Gi")
     number, suffix = Decimal(match[1]), match[2] or ""
-    if suffix[:1] in ("e", "E") and len(suffix) > 1 and suffix[1:].lstrip("+-").isdigit():
-        return float(number * Decimal(10) ** int(suffix[1:]))
-    return float(number * _SUFFIX.get(suffix, Decimal(1)))
+    exponent = suffix[1:] if suffix[:1] in ("e", "E") else ""
+    scale = Decimal(10) ** int(exponent) if exponent else _SUFFIX.get(suffix, Decimal(1))
+    value = float(number * scale)
+    if math.isinf(value):
+        raise ValueError(f"{quantity!r} is too large for a quantity")
+    return value

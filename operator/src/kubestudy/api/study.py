@@ -85,7 +85,7 @@ class Parameter(Model):
         Field(description="The values of a categorical parameter.", min_length=1, max_length=MAX_CHOICES),
     ] = None
     when: Annotated[
-        dict[str, list[Value]] | None,
+        dict[str, Annotated[list[Value], Field(max_length=MAX_CHOICES)]] | None,
         Field(
             description="Only where each named parameter has one of the listed values.",
             min_length=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 from kubestudy.api.checks import check
 from kubestudy.api.job import Container, JobSpec, PodSpec
 from kubestudy.api.problems import Loc, Problem, did_you_mean, nearest, path_of
-from kubestudy.api.study import KIND, HyperparameterStudy
+from kubestudy.api.study import API_VERSION, KIND, HyperparameterStudy
 
 _UNION_TAGS = {"bool", "int", "float", "str"}
 _STAND_INS: dict[str, dict[str, Any]] = {
@@ -20,6 +21,16 @@ _STAND_INS: dict[str, dict[str, Any]] = {
     "containers": {"name": "_"},
     "env": {"name": "_"},
 }
+_PARTS: dict[Loc, Any] = {
+    ("apiVersion",): API_VERSION,
+    ("kind",): KIND,
+    ("metadata",): {"name": "x"},
+    ("metadata", "name"): "x",
+    ("spec", "objectives"): [_STAND_INS["objectives"]],
+    ("spec", "parameters"): [_STAND_INS["parameters"]],
+    ("spec", "jobTemplate"): {"spec": {"template": {"spec": {"containers": [_STAND_INS["containers"]]}}}},
+}
+_ATTEMPTS = 5
 
 
 def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
@@ -35,7 +46,7 @@ def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
     if not isinstance(data, dict):
         return None, [Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")]
     try:
-        study = HyperparameterStudy.model_validate(data)
+        study = _parsed(data)
     except ValidationError as error:
         found = _structural(error)
         return None, [*found, *_judge_the_rest(data, error, found)]
@@ -43,23 +54,35 @@ def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
     return (None, problems) if problems else (study, [])
 
 
+def _parsed(data: Any) -> HyperparameterStudy:
+    # By the names that the API server knows, not by those of the attributes.
+    return HyperparameterStudy.model_validate(data, by_alias=True, by_name=False)
+
+
 def _structural(error: ValidationError) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for detail in error.errors():
-        path = path_of(_clean(detail["loc"]))
+        path = path_of(_place(detail))
         # A union reports one error per member: the first says enough.
         problems.setdefault(path, Problem(path, _sentence(detail)))
     return list(problems.values())
 
 
-def _clean(loc: Loc) -> Loc:
-    """Take out the names of union members, which are no part of the manifest's path."""
-    return tuple(part for i, part in enumerate(loc) if not (i and part in _UNION_TAGS and i == len(loc) - 1))
+def _place(detail: ErrorDetails) -> Loc:
+    """Return where an error is, without what pydantic adds: names of a union's members, marks of keys."""
+    loc = detail["loc"]
+    if loc[-1:] == ("[key]",):
+        return loc[:-2]
+    if detail["type"] not in ("missing", "extra_forbidden") and loc[-1:] and loc[-1] in _UNION_TAGS:
+        return loc[:-1]
+    return loc
 
 
 def _sentence(detail: ErrorDetails) -> str:
     kind, context, given = detail["type"], detail.get("ctx", {}), detail["input"]
-    field = str(detail["loc"][-1])
+    field = str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["loc"][-1:] == ("[key]",):
+        return f"the key {_shown(given)} is no text: put it in quotes"
     match kind:
         case "missing":
             return "is required"
@@ -68,18 +91,18 @@ def _sentence(detail: ErrorDetails) -> str:
         case "literal_error":
             expected = context["expected"].replace("'", "")
             near = nearest(str(given), expected.replace(" or ", ", ").split(", "))
-            return f"{given!r} is not {expected}" + (f": did you mean {near}?" if near else "")
+            return f"{_shown(given)} is not {expected}" + (f": did you mean {near}?" if near else "")
         case "string_pattern_mismatch" if "GracePeriod" in field or "Duration" in field or field == "gracePeriod":
-            return f"{given!r} is no duration: write it as 90s, 45m, 1h30m or 2d"
+            return f"{_shown(given)} is no duration: write it as 90s, 45m, 1h30m or 2d"
         case "string_pattern_mismatch" if field == "name":
-            return f"{given!r} is no name for an object: use lowercase letters, digits, - and ."
+            return f"{_shown(given)} is no name for an object: use lowercase letters, digits, - and ."
         case "string_pattern_mismatch":
-            return f"{given!r} is no metric's name: use letters, digits, _ . : / and -, a letter or _ first"
+            return f"{_shown(given)} is no metric's name: use letters, digits, _ . : / and -, a letter or _ first"
         case "greater_than_equal" | "greater_than":
             bound = context.get("ge", context.get("gt"))
-            return f"{given} must be {'at least' if 'ge' in context else 'above'} {bound}"
+            return f"{_shown(given)} must be {'at least' if 'ge' in context else 'above'} {bound}"
         case "less_than_equal":
-            return f"{given} must be at most {context['le']}"
+            return f"{_shown(given)} must be at most {context['le']}"
         case "too_short" | "string_too_short":
             return "must not be empty"
         case "too_long" | "string_too_long":
@@ -102,15 +125,18 @@ def _expected(kind: str, given: Any) -> str:
 
 
 def _is_number(given: Any) -> bool:
+    """Tell whether a text holds a number."""
     try:
-        float(given)
-    except (TypeError, ValueError):
+        return isinstance(given, str) and math.isfinite(float(given))
+    except ValueError:
         return False
-    return True
 
 
 def _shown(given: Any) -> str:
-    text = "nothing" if given is None else repr(given)
+    try:
+        text = "nothing" if given is None else repr(given)
+    except ValueError:  # a whole number of more digits than Python writes out
+        text = "a huge number"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -146,11 +172,11 @@ def _judge_the_rest(data: dict[str, Any], error: ValidationError, found: list[Pr
     """
     rest = copy.deepcopy(data)
     silent: set[str] = {problem.path for problem in found}
-    for _ in range(4):
+    for attempt in range(_ATTEMPTS):
         for detail in sorted(error.errors(), key=lambda d: len(d["loc"]), reverse=True):
-            silent.add(_take_out(rest, _clean(detail["loc"])))
+            silent.add(_take_out(rest, _place(detail), last=attempt == _ATTEMPTS - 1))
         try:
-            study = HyperparameterStudy.model_validate(rest)
+            study = _parsed(rest)
         except ValidationError as again:
             error = again
             continue
@@ -159,6 +185,7 @@ def _judge_the_rest(data: dict[str, Any], error: ValidationError, found: list[Pr
             problem
             for problem in (*_typos(rest), *check(study.spec, also_known=_names(data)))
             if not any(_within(problem.path, place) for place in silent)
+            and not ("spec.parameters" in silent and "$(" in problem.sentence)
             and not any(_within(place, problem.path) for place in found_paths)
         ]
     return []
@@ -168,19 +195,46 @@ def _within(path: str, place: str) -> bool:
     return path == place or (bool(place) and path.startswith((place + ".", place + "[")))
 
 
-def _take_out(rest: Any, loc: Loc) -> str:
-    """Delete the value at a location, or put a stand-in for the list item it made unreadable; return that place."""
+def _take_out(rest: Any, loc: Loc, *, last: bool) -> str:
+    """Take away the value at a location, or put a stand-in for what cannot be missing; return the place that was lost.
+
+    Args:
+        rest: The manifest's data, which is changed.
+        loc: Where an error is.
+        last: Whether finer repairs did not help: a whole part of the spec is replaced then.
+    """
+    for part in (loc[:2], loc[:1]) if last else ():
+        if part in _PARTS:
+            _put(rest, part)
+            return path_of(part)
+    if loc in _PARTS:
+        _put(rest, loc)
+        return path_of(loc)
     holder = rest
     trail: list[Any] = [rest]
-    for part in loc[:-1]:
+    for step in loc[:-1]:
         try:
-            holder = holder[part]
+            holder = holder[step]
         except (KeyError, IndexError, TypeError):
             break
         trail.append(holder)
-    if len(trail) == len(loc) and isinstance(holder, dict) and loc[-1] in holder:
+    if len(trail) == len(loc) and isinstance(holder, dict) and loc and loc[-1] in holder:
         del holder[loc[-1]]
         return path_of(loc)
+    return _replace_item(loc, trail)
+
+
+def _put(rest: Any, part: Loc) -> None:
+    holder = rest
+    for step in part[:-1]:
+        if not isinstance(holder.get(step), dict):
+            holder[step] = {}
+        holder = holder[step]
+    holder[part[-1]] = copy.deepcopy(_PARTS[part])
+
+
+def _replace_item(loc: Loc, trail: list[Any]) -> str:
+    """Put a stand-in for a field of the innermost list item around a location, or for the whole item."""
     for depth in range(len(loc) - 1, 0, -1):
         item, group = loc[depth], loc[depth - 1]
         items = trail[depth] if len(trail) > depth else None

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kubestudy.local.hugepages import collapse_memory
+
 _PR_SET_PDEATHSIG = 1
 _KILL_AGAIN_SECONDS = 1.0
 TRAINER_MODULE = "kubestudy_trainer.__main__"
@@ -274,6 +276,7 @@ def main() -> None:
             os._exit(1)
         gc.collect()
         gc.freeze()  # shared pages stay shared when a child's collector runs
+        collapse_memory()
     supervisor.serve()
     # What was imported is not to be taken down piece by piece: that takes PyTorch a second and some noise.
     os._exit(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -143,12 +143,15 @@ class OptunaSearch:
         with self._errors():
             self._open[number].set_user_attr(ATTR_STOP, cause.value)
 
-    def spend(self, number: int, gpu_seconds: float) -> None:
-        """Record GPU time, in seconds, of a trial's execution that ended."""
+    def spend(self, number: int, started: float, gpu_seconds: float) -> None:
+        """Record GPU time, in seconds, of the execution that started at a Unix time; once for each."""
         trial = self._open[number]
+        execution = f"{started:.3f}"
         with self._errors():
-            spent = float(trial.user_attrs.get(ATTR_GPU_SECONDS, 0.0))
-            trial.set_user_attr(ATTR_GPU_SECONDS, round(spent + gpu_seconds, 3))
+            spent = dict(trial.user_attrs.get(ATTR_GPU_SECONDS, {}))
+            if execution in spent:
+                return
+            trial.set_user_attr(ATTR_GPU_SECONDS, spent | {execution: round(gpu_seconds, 3)})
         self._tally = self._tally.with_gpu_seconds(gpu_seconds)
 
     def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
@@ -225,11 +228,11 @@ class OptunaSearch:
 
     # --- counting --------------------------------------------------------------------------------------------------
 
-    def _count(self, trials: Iterable[FrozenTrial]) -> Tally:
-        tally = Tally()
+    def _count(self, trials: Sequence[FrozenTrial]) -> Tally:
+        spent = sum(sum(trial.user_attrs.get(ATTR_GPU_SECONDS, {}).values()) for trial in trials)
+        tally = Tally().with_gpu_seconds(spent)
         finished = [t for t in trials if t.state.is_finished() and t.datetime_complete is not None]
         for trial in sorted(finished, key=lambda t: (t.datetime_complete, t.number)):
-            tally = tally.with_gpu_seconds(float(trial.user_attrs.get(ATTR_GPU_SECONDS, 0.0)))
             tally = self._counted(tally, outcome_in(trial), trial.number, trial.params)
         return tally
 

@@ -103,16 +103,17 @@ def _count(parameter: Parameter) -> int:
     if parameter.type == "categorical":
         return len(parameter.choices or ())
     low, high, step = parameter.low or 0.0, parameter.high or 0.0, parameter.step or 1.0
-    return math.floor((high - low) / step + 1e-9) + 1
+    steps = (high - low) / step + 1e-9
+    return math.floor(steps) + 1 if math.isfinite(steps) else MAX_GRID + 1
 
 
 def _points(parameter: Parameter) -> Iterator[Value]:
     if parameter.type == "categorical":
         yield from parameter.choices or ()
         return
-    low, step = parameter.low or 0.0, parameter.step or 1.0
+    low, high, step = parameter.low or 0.0, parameter.high or 0.0, parameter.step or 1.0
     for i in range(_count(parameter)):
-        yield int(low) + i * int(step) if parameter.type == "int" else low + i * step
+        yield int(low) + i * int(step) if parameter.type == "int" else min(high, low + i * step)
 
 
 def grid(parameters: Sequence[Parameter]) -> Iterator[dict[str, Value]]:

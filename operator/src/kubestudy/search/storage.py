@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
+import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
@@ -17,17 +19,23 @@ from kubestudy.study.ports import StudyError
 
 # A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
 _LOCK_GRACE_SECONDS = 5
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
+# A password before the last @ (it may hold an @ itself), and passwords among the options.
+_PASSWORDS = (
+    (re.compile(r"(://[^:/@\s]*:)\S*@"), r"\1***@"),
+    (re.compile(r"([?&][^=\s&]*password=)[^&\s]+", re.IGNORECASE), r"\1***"),
+)
 
 
 def masked(text: str) -> str:
     """Return a text with the password of any storage URL in it replaced by `***`."""
-    return _PASSWORD.sub(r"\1***@", text)
+    for pattern, replacement in _PASSWORDS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def has_password(url: str) -> bool:
     """Tell whether a storage URL holds a password."""
-    return _PASSWORD.search(url) is not None
+    return masked(url) != url
 
 
 @contextlib.contextmanager
@@ -45,8 +53,22 @@ def storage_errors(where: str) -> Iterator[None]:
         raise StudyError(f"the storage {where} cannot be used: {_remedy(error)}") from error
     except optuna.exceptions.StorageInternalError as error:
         cause = error.__cause__ or error
-        first = masked(str(cause)).strip().splitlines()[0]
-        raise StudyError(f"the storage {where} does not answer: {first}") from error
+        raise StudyError(f"the storage {where} does not answer: {_first_line(cause)}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        if not _raised_in_storage(error):
+            raise
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        raise StudyError(f"the storage {where} is damaged, or is no storage of Optuna's ({what})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(masked(str(error)).strip().splitlines()), type(error).__name__)
+
+
+def _raised_in_storage(error: BaseException) -> bool:
+    """Tell whether an error came up while Optuna's storage was reading its records, not in the code that asked it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("/optuna/storages/" in frame.filename for frame in frames)
 
 
 def _remedy(error: OSError) -> str:
@@ -73,8 +95,10 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             place.parent.mkdir(parents=True, exist_ok=True)
             if sole_writer:
                 _cut_torn_line(place)
-            lock = JournalFileSymlinkLock(str(place), grace_period=_LOCK_GRACE_SECONDS)
-            return JournalStorage(JournalFileBackend(str(place), lock_obj=lock))
+            # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
+            path = str(place.resolve())
+            lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
+            return JournalStorage(JournalFileBackend(path, lock_obj=lock))
     with storage_errors(masked(place)):
         try:
             return RDBStorage(place)
@@ -83,11 +107,8 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
                 f"the storage {masked(place)} needs a database driver that is not installed ({error.name}):"
                 " install it beside kubestudy, for instance psycopg[binary] for PostgreSQL"
             ) from error
-        except Exception as error:
-            if type(error).__module__.startswith("sqlalchemy"):
-                first = masked(str(error)).strip().splitlines()[0]
-                raise StudyError(f"the storage {masked(place)} cannot be opened: {first}") from error
-            raise
+        except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
+            raise StudyError(f"the storage {masked(place)} cannot be opened: {_first_line(error)}") from error
 
 
 def _cut_torn_line(journal: Path) -> None:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 30.0
 STATUS_SECONDS = 0.25
 
+_GONE = End(succeeded=False, interrupted=True, reason="Gone", detail="it ended unobserved", result=None)
+
 T = TypeVar("T")
 
 
@@ -114,6 +116,7 @@ class StudyLoop:
         finally:
             if self._reading is not None:
                 self._reading.cancel()
+                await asyncio.gather(self._reading, return_exceptions=True)
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _off(self, call: Callable[[], T]) -> T:
@@ -137,7 +140,7 @@ class StudyLoop:
         now = self._now()
         clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
         started = self._memory.started
-        if self._trials or self._tally.complete:
+        if self._trials or self._finished:
             self._say(
                 "Resumed",
                 f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",
@@ -145,7 +148,7 @@ class StudyLoop:
         await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
         for number in [n for n in self._stopping if n not in seen]:
-            await self._settle(number, End(False, True, "Gone", "it ended unobserved", None))
+            await self._settle(number, _GONE)
 
     @property
     def _finished(self) -> int:
@@ -155,8 +158,12 @@ class StudyLoop:
     # --- one turn --------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> Plan:
-        for trial in await self._runtime.observe():
+        observed = await self._runtime.observe()
+        for trial in observed:
             await self._take_in(trial)
+        for number in self._live.keys() - {trial.number for trial in observed}:
+            # Taken away from under the study: its Job was deleted by hand, its machine was lost.
+            await self._settle(number, _GONE)
         await self._read_metrics()
         suspended = self.study.spec.suspend or self._interrupted
         facts = self._facts()
@@ -175,17 +182,17 @@ class StudyLoop:
             if number in self._stopping:
                 await self._runtime.stop(number)
         else:
-            await self._settle(number, trial.end)
+            await self._settle(number, trial.end, trial.started)
             await self._runtime.forget(number)
 
-    async def _settle(self, number: int, end: End) -> None:
-        """Record the end of a trial, once."""
+    async def _settle(self, number: int, end: End, started: float | None = None) -> None:
+        """Record the end of a trial's execution, once; `started` tells its executions apart."""
         suggestion = self._trials[number]
         outcome = outcome_of(end, self._stopping.get(number), self.study.spec.objectives)
 
         def record() -> None:
             if end.gpu_seconds:
-                self._search.spend(number, end.gpu_seconds)
+                self._search.spend(number, started or 0.0, end.gpu_seconds)
             if not isinstance(outcome, Requeue):
                 self._search.tell(number, outcome)
 
@@ -288,10 +295,11 @@ class StudyLoop:
         still = decided.over or (decided.suspended and not self._live)
         clock = memory.clock.pause(now) if still else memory.clock.start(now)
         ending_since = None
-        if decided.ending is not None:
+        end = decided.ending
+        if end is not None and end.early:
             ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-        if decided.ending is not None and decided.ending.early and memory.ending_since is None and not decided.over:
-            self._say(decided.ending.reason, decided.ending.message, warning=decided.ending.failed)
+            if memory.ending_since is None and not decided.over:
+                self._say(end.reason, end.message, warning=end.failed)
         completed = None
         if decided.over:
             completed = memory.completed if memory.completed is not None else now
@@ -305,16 +313,18 @@ class StudyLoop:
 
     async def _pause(self, seconds: float) -> None:
         """Wait for events, for a reading under way, or for time to pass."""
-        waits = {
-            asyncio.ensure_future(self._runtime.wait(seconds)),
-            asyncio.ensure_future(self._nudged.wait()),
-        }
+        runtime = asyncio.ensure_future(self._runtime.wait(seconds))
+        nudge = asyncio.ensure_future(self._nudged.wait())
         reading = {self._reading} if self._reading is not None else set()
-        _, pending = await asyncio.wait(waits | reading, return_when=asyncio.FIRST_COMPLETED)
-        self._nudged.clear()
-        for wait in waits & pending:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        try:
+            await asyncio.wait({runtime, nudge} | reading, return_when=asyncio.FIRST_COMPLETED)
+            if runtime.done():
+                runtime.result()  # a runtime that is in trouble says so here
+        finally:
+            self._nudged.clear()
+            for wait in (runtime, nudge):
+                wait.cancel()
+            await asyncio.gather(runtime, nudge, return_exceptions=True)
 
     def _patience(self, decided: Plan) -> float:
         """Seconds to wait for events before looking again anyway."""

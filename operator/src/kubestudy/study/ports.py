@@ -68,8 +68,8 @@ class Search(Protocol):
     def mark_stopping(self, number: int, cause: StopCause) -> None:
         """Record why a trial is told to stop, so that its end is understood even after a restart."""
 
-    def spend(self, number: int, gpu_seconds: float) -> None:
-        """Record GPU time of a trial's execution that ended."""
+    def spend(self, number: int, started: float, gpu_seconds: float) -> None:
+        """Record GPU time of the execution that started at a Unix time; doing so again changes nothing."""
 
     def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
         """Record what became of a trial, once: telling a finished trial again changes nothing."""
@@ -91,7 +91,10 @@ class Runtime(Protocol):
         """Return every trial it knows: those that live, and those that ended and were not forgotten."""
 
     async def launch(self, trial: Suggestion) -> None:
-        """Start a trial; one that runs goes on, and one that already ended by itself is observed as ended."""
+        """Start a trial; one that runs goes on, and one that already ended by itself is observed as ended.
+
+        The next `observe` lists it: a trial that was launched and is not observed counts as lost.
+        """
 
     async def stop(self, number: int) -> None:
         """Tell a trial to stop, with its grace period; its end is observed later."""
