@@ -1,7 +1,7 @@
 """Making a process cheap to fork: its memory in huge pages.
 
-A fork copies the page tables, and the child faults once per page it writes to; of the 440 MB that PyTorch leaves behind,
-that is most of the cost of a short trial. Source: madvise(2), MADV_COLLAPSE (Linux 6.1).
+A fork copies the page tables, and the child faults once per page it writes to; with the 440 MB that PyTorch leaves
+behind, that is most of the cost of a short trial. Source: madvise(2), MADV_COLLAPSE (Linux 6.1).
 """
 
 from __future__ import annotations
