@@ -72,6 +72,12 @@ def load(config: TrainConfig) -> Split:
     return _split(features, classes, config)
 
 
+def preload() -> None:
+    """Read and split every built-in data set once, for processes forked from this one to find it done."""
+    for name in _BUILT_IN:
+        _split(*_built_in(name), TrainConfig(dataset=name))
+
+
 @cache
 def _built_in(name: str) -> tuple[NDArray[np.float64], Classes]:
     features, classes = _BUILT_IN[name](return_X_y=True)

@@ -2,7 +2,7 @@
 
 
 def preload() -> None:
-    """Import all that the `mlp` model needs, and run none of it.
+    """Import all that the `mlp` model needs, and read the built-in data sets.
 
     No tensor is computed and CUDA is not touched, so no thread and no device context exists that a forked
     child would miss.
@@ -12,4 +12,6 @@ def preload() -> None:
     """
     import torch._dynamo  # noqa: F401, PLC0415 - an optimiser imports it at its first step otherwise
 
-    from kubestudy_trainer import threads, training  # noqa: F401, PLC0415
+    from kubestudy_trainer import datasets, threads, training  # noqa: F401, PLC0415
+
+    datasets.preload()

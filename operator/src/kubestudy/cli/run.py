@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import shutil
 import signal
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +34,6 @@ from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.metrics.scrape import ScrapedMetrics
-from kubestudy.report.page import write_report
 from kubestudy.search.checks import search_problems
 from kubestudy.search.history import History, study_names
 from kubestudy.search.search import OptunaSearch, fixed_part, quiet
@@ -158,16 +159,25 @@ def _run_locked(
     if uses_builtin(study.spec, machine):
         note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
     done_before = search.tally
+    # Plotting takes seconds to import; the trials' first process is busy with its own imports meanwhile.
+    threading.Thread(target=_import_plots, daemon=True).start()
     with Progress(study.metadata.name, study.spec, err) as progress:
         view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, progress))
     finished = study.model_copy(update={"status": view.status})
     if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
         note("the study had ended before: a larger budget goes on with it, --restart starts anew")
     if view.status.phase != "Suspended":
+        from kubestudy.report.page import write_report  # noqa: PLC0415  (imported ahead, in a thread)
+
         history = History(place.open(), place.name, place.where)
         with _full_disk(place.folder):
             write_report(finished, history, place.folder.report)
     return _conclude(finished, view, place, wishes, interrupted=interrupted)
+
+
+def _import_plots() -> None:
+    for module in ("kubestudy.report.page", "optuna.importance", "plotly.graph_objects"):
+        importlib.import_module(module)
 
 
 async def _loop(
