@@ -163,3 +163,12 @@ def test_a_stop_within_an_epoch_leaves_nothing_of_it(launcher):
     assert (ended.code, ended.stderr) == (0, "")
     assert ended.stdout.count("resumed after epoch 1 ") == 2
     assert ended.stdout.count("resumed after epoch 3 ") == 2
+
+
+def test_where_no_checkpoint_can_be_written_it_trains_all_the_same(launcher):
+    ended = launcher.main(
+        "--dataset=wine", "--epochs=2", KUBESTUDY_CHECKPOINT_DIR="/proc/none/checkpoint", **STUDY
+    ).end()
+    assert ended.code == 0
+    assert "no checkpoints are kept" in ended.stderr
+    assert set(ended.message["values"]) >= {"val_accuracy"}

@@ -2,8 +2,10 @@
 
 import sys
 import traceback
+from pathlib import Path
 
 from kubestudy_trainer.beale import beale
+from kubestudy_trainer.environment import CHECKPOINT_DIR
 from kubestudy_trainer.errors import BadParametersError, describe
 from kubestudy_trainer.exit_codes import ExitCode
 from kubestudy_trainer.options import PROGRAM, BealeRequest, MlpRequest, parse
@@ -75,7 +77,7 @@ def _train(trial: Trial, request: MlpRequest) -> int:
         final = fit(
             request.config,
             on_epoch=report,
-            directory=trial.checkpoint_dir if request.checkpoint else None,
+            directory=_checkpoint_dir(trial) if request.checkpoint else None,
             should_stop=lambda: trial.should_stop,
             on_resume=restore,
         )
@@ -84,6 +86,19 @@ def _train(trial: Trial, request: MlpRequest) -> int:
         return ExitCode.TERMINATED
     trial.finish(**final)
     return ExitCode.FINISHED
+
+
+def _checkpoint_dir(trial: Trial) -> Path | None:
+    """Return where checkpoints are kept; None, with a warning, where nothing can be written there."""
+    try:
+        return trial.checkpoint_dir
+    except OSError as error:
+        print(
+            f"no checkpoints are kept: {error.filename} cannot be made ({error.strerror});"
+            f" {CHECKPOINT_DIR} names another place",
+            file=sys.stderr,
+        )
+        return None
 
 
 def _failed_with(trial: Trial, error: Exception) -> ExitCode:
