@@ -75,7 +75,7 @@ class StudyLoop:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._interrupted = False
         self._nudged = asyncio.Event()
-        self._reading: asyncio.Task[Mapping[int, Sequence[Sample]]] | None = None
+        self._reading: asyncio.Future[Mapping[int, Sequence[Sample]]] | None = None
         self._memory = Memory()
         self._tally = Tally()
         self._exhausted = False
@@ -237,11 +237,8 @@ class StudyLoop:
         readable = [t for t in self._live.values() if t.metrics_url and t.number not in self._stopping]
         not_due = now < self._next_reading <= now + self._metrics.interval
         if self._reading is None and readable and not not_due:
-            self._reading = asyncio.create_task(self._read(readable))
+            self._reading = asyncio.ensure_future(self._metrics.read(readable))
             self._next_reading = now + self._metrics.interval
-
-    async def _read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
-        return await self._metrics.read(trials)
 
     async def _judge(self, readings: Mapping[int, Sequence[Sample]]) -> None:
         fresh: list[tuple[int, Sample]] = []
