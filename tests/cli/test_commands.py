@@ -144,14 +144,14 @@ def test_dashboard_serves_the_study(finished: Path) -> None:
                 return False
             return True
 
-        until(answers, 30)
+        until(answers, 90)
         assert found == ["demo"]
         taken = kubestudy("dashboard", "demo", "--port", str(port), cwd=finished)
         assert taken.code == 1
         assert "choose another --port" in taken.err
     finally:
         serving.send_signal(signal.SIGINT)
-        serving.communicate(timeout=20)
+        serving.communicate(timeout=60)
 
 
 def test_a_reader_that_goes_away_is_no_error(finished: Path) -> None:

@@ -80,7 +80,7 @@ def test_interrupted_it_stops_in_order_says_how_to_go_on_and_goes_on(tmp_path: P
     running = start("run", path, cwd=tmp_path)
     until(lambda: len(lines(tmp_path / "ends")) >= 3)
     running.send_signal(by)
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert f"To go on: kubestudy run {path}" in err
     before = trials(tmp_path)
@@ -97,7 +97,7 @@ def test_time_between_two_runs_does_not_count(tmp_path: Path) -> None:
     running = start("run", path, cwd=tmp_path)
     until((tmp_path / ".kubestudy/demo/trials/00002").exists)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=20)
+    running.communicate(timeout=60)
     time.sleep(5)
     status = kubestudy("run", path, "-o", "json", cwd=tmp_path).json["status"]
     assert next(c for c in status["conditions"] if c["type"] == "Complete")["reason"] == "MaxDurationReached"

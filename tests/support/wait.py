@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(what: Callable[[], object], seconds: float = 30.0, why: str = "") -> None:
+def until(what: Callable[[], object], seconds: float = 60.0, why: str = "") -> None:
     """Return once `what()` is true; fail after some seconds."""
     deadline = time.monotonic() + seconds
     while not what():
