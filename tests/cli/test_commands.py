@@ -151,7 +151,10 @@ def test_dashboard_serves_the_study(finished: Path) -> None:
         assert "choose another --port" in taken.err
     finally:
         serving.send_signal(signal.SIGINT)
-        serving.communicate(timeout=60)
+        try:
+            serving.communicate(timeout=60)
+        finally:
+            serving.kill()
 
 
 def test_a_reader_that_goes_away_is_no_error(finished: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def make_report(named: str, directory: Path | None, storage: str | None, to: Pat
 
 def serve_dashboard(named: str, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
     """Serve Optuna Dashboard until interrupted."""
+    # Nothing is to be saved, and no library on the way may take Ctrl-C for an error of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         import optuna_dashboard  # noqa: PLC0415  (optional, and slow to import)
     except ImportError:
