@@ -110,12 +110,10 @@ def test_running_trials_are_left_to_finish_without_a_grace_period(tmp_path: Path
 
 
 def test_max_duration_ends_the_study(tmp_path: Path) -> None:
-    begun = time.monotonic()
     study = manifest("sleep 0.3; " + SQUARE, budget={"maxDuration": "2s"})
     status = run(tmp_path, study).json["status"]
     assert next(c for c in status["conditions"] if c["type"] == "Complete")["reason"] == "MaxDurationReached"
     assert 2.0 <= status["used"]["seconds"] <= 3.5
-    assert time.monotonic() - begun < 20
     assert status["trials"]["complete"] >= 4
 
 

@@ -79,7 +79,8 @@ def study(tmp_path: Path) -> Callable[..., Study]:
     return make
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open its event loop runs in this thread, and no other can.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started

@@ -15,6 +15,7 @@ def test_a_child_of_a_warm_parent_serves_and_finishes(launcher, port, scrape):
                 os.environ["KUBESTUDY_TRIALS"] = '[{"number": %d, "params": {}}]' % number
                 os.environ["KUBESTUDY_TERMINATION_LOG"] += str(number)
                 if number < 3:
+                    del os.environ["KUBESTUDY_METRICS_PORT"]  # only one of them can have it
                     os._exit(entry.main(["--model=beale", "--x=3", "--y=0.5"]))
                 trial = Trial.current()
                 trial.report(1, x=1)
