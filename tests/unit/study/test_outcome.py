@@ -37,7 +37,7 @@ def ended(
         # told to stop, and stopped
         (ended(succeeded=False, interrupted=True, curve=CURVE), StopCause.PRUNED, Pruned(CURVE)),
         (ended(succeeded=False, interrupted=True), StopCause.ENDED, Stopped({})),
-        (ended(succeeded=False, interrupted=True), StopCause.SUSPENDED, Requeue("suspended")),
+        (ended(succeeded=False, interrupted=True), StopCause.SUSPENDED, Requeue("it was stopped for now")),
         (ended(succeeded=True, reason="Completed"), StopCause.PRUNED, Pruned({})),
         (ended(succeeded=False, values={"loss": 1.0}), StopCause.PRUNED, Pruned({})),
         # nobody's fault

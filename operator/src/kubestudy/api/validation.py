@@ -117,7 +117,9 @@ def _expected(kind: str, given: Any) -> str:
         "int_from_float": "no whole number",
         "float_type": "no number" + (": take the quotes away" if _is_number(given) else ""),
         "bool_type": "neither true nor false" + (": take the quotes away" if isinstance(given, str) else ""),
-        "list_type": f"no list: write [{given}]" if isinstance(given, str | int | float) else "no list",
+        "list_type": f"no list: write [{', '.join(str(given).split())}]"
+        if isinstance(given, str | int | float)
+        else "no list",
         "dict_type": "no mapping of names to values",
         "model_type": "no mapping of fields to values",
     }

@@ -228,7 +228,8 @@ def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wish
         again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
         held = status.trials.pending
         what = "interrupted" if interrupted else "suspended (spec.suspend is true)"
-        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {again}")
+        first = "" if interrupted else "set spec.suspend to false, then "
+        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {first}{again}")
         return Exit.INTERRUPTED
     if status.phase == "Failed":
         complain(f"{study.metadata.name} failed: {why}")

@@ -76,7 +76,7 @@ def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective
         case StopCause.ENDED:
             return Stopped(result.curve)
         case StopCause.SUSPENDED:
-            return Requeue("suspended")
+            return Requeue("it was stopped for now")
     if end.interrupted:
         return Requeue(end.detail)
     if end.succeeded:
