@@ -19,7 +19,7 @@ from kubestudy.study.view import View
 MOST_CALLS = 10_000
 
 
-class Crash(Exception):  # noqa: N818
+class Crash(Exception):  # noqa: N818 - an event of the simulation, no error of the code under test
     """The process dies here."""
 
 

@@ -74,7 +74,9 @@ def validate(
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError  # noqa: PLC0415
     from kubestudy.search.checks import search_problems  # noqa: PLC0415
+    from kubestudy.search.search import quiet  # noqa: PLC0415
 
+    quiet()
     found = []
     for file in files:
         try:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from kubestudy.api.contract import TERMINATION_MESSAGE_BYTES
 from kubestudy.study.ports import StudyError
 
 DEFAULT_BASE = Path(".kubestudy")
@@ -208,7 +209,7 @@ class TrialFolder:
         """Return the termination message, as far as a container's would be read; empty if there is none."""
         try:
             with self.message.open("rb") as file:
-                return file.read(4096).decode(errors="replace")
+                return file.read(TERMINATION_MESSAGE_BYTES).decode(errors="replace")
         except OSError:
             return ""
 

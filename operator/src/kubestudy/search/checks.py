@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
-import optuna
-
 from kubestudy.api.problems import Problem
 from kubestudy.api.study import StudySpec
 from kubestudy.search.pruners import pruner_problems
@@ -14,7 +10,4 @@ from kubestudy.search.samplers import sampler_problems
 
 def search_problems(spec: StudySpec) -> list[Problem]:
     """Check the sampler and pruner of a valid spec against Optuna's real signatures and constructors."""
-    with warnings.catch_warnings():
-        # An option that Optuna calls experimental is the user's choice, or documented here.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return [*sampler_problems(spec), *pruner_problems(spec.pruner)]
+    return [*sampler_problems(spec), *pruner_problems(spec.pruner)]
