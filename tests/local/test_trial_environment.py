@@ -142,3 +142,22 @@ def test_a_promql_objective_needs_a_cluster(tmp_path: Path) -> None:
     refused = kubestudy("run", write(tmp_path, study), cwd=tmp_path)
     assert refused.code == 2
     assert "spec.objectives[0].promql" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("no-such-program", "no-such-program is no program on this machine"),
+        ("train.py", "train.py is no program on this machine; was it meant to be python train.py?"),
+        ("./train.py", "./train.py is a file that cannot be executed; was it meant to be python ./train.py?"),
+    ],
+)
+def test_a_program_that_is_not_here_ends_the_run_before_any_trial(command: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("")
+    if not command.startswith("./"):
+        (tmp_path / "train.py").unlink()
+    study = manifest("", container={"command": [command]})
+    done = kubestudy("run", write(tmp_path, study), cwd=tmp_path)
+    assert done.code == 2
+    assert f"containers[0].command[0]: {complaint}" in done.err
+    assert not (tmp_path / ".kubestudy").exists()

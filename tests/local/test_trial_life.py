@@ -128,7 +128,7 @@ def test_too_many_failures_end_the_study_with_the_reason_in_one_sentence(tmp_pat
     study = manifest("echo 'no such file: data.csv' >&2; exit 1", budget={"maxTrials": 50, "maxFailedTrials": 3})
     done = kubestudy("run", write(tmp_path, study), cwd=tmp_path)
     assert done.code == 1
-    last = [line for line in done.err.splitlines() if line.startswith("demo failed: ")]
+    last = [line for line in (done.out + done.err).splitlines() if line.startswith("demo: Failed: ")]
     assert len(last) == 1
     assert "maxFailedTrials is 3" in last[0]
     assert "exit code 1: no such file: data.csv" in last[0]

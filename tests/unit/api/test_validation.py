@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubestudy.api.validation import validate
+from kubestudy.search.checks import search_problems
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, template
 
 IN_TRAINER = "spec.jobTemplate.spec.template.spec.containers[0]"
@@ -264,6 +265,30 @@ def test_every_fault_is_reported_at_once() -> None:
     }
 
 
+def test_options_are_judged_beside_every_other_fault() -> None:
+    data = manifest(
+        parameters=[{**LR, "low": 5}],
+        sampler={"name": "tpe", "options": {"seed": 1}},
+        pruner={"name": "median", "options": {"warmup": 1}},
+        objectives=[{**LOSS, "goal": "down"}],
+    )
+    _, found = validate(data, search_problems)
+    assert {problem.path for problem in found} == {
+        "spec.parameters[0].low",
+        "spec.sampler.options.seed",
+        "spec.pruner.options.warmup",
+        "spec.objectives[0].goal",
+    }
+
+
+def test_a_required_field_under_a_misspelt_name_is_recognised() -> None:
+    data = manifest()
+    pod = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["container"] = pod.pop("containers")
+    (sentence,) = problems(data).values()
+    assert sentence == "is required: container is no field, did you mean containers?"
+
+
 def test_without_a_readable_space_the_other_faults_are_still_reported() -> None:
     data = manifest(budget={}, objectives=[{**LOSS, "target": math.inf}], container={"args": ["$(lr)"]})
     del data["spec"]["parameters"]
@@ -371,7 +396,7 @@ def test_whatever_stands_in_place_of_a_field_there_is_an_answer(changes: list[tu
         places = _places(data)
         holder, key = places[where % len(places)]
         holder[key] = value
-    study, found = validate(data)
+    study, found = validate(data, search_problems)
     assert (study is None) == bool(found)
     for problem in found:
         assert problem.sentence

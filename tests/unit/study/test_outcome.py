@@ -138,11 +138,27 @@ def test_a_message_is_read(said: Any, expected: Any) -> None:
         assert result == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Traceback", "[]", "1", "null", '{"a": 1}', "{", "[" * 100_000, '{"values":' * 9000]
-)
-def test_what_is_no_message_is_none(text: str) -> None:
-    assert parse_message(text) is None
+@pytest.mark.parametrize("text", ["Traceback", "[]", "1", "null", '{"a": 1}', "{", "[" * 100_000, '{"values":' * 9000])
+def test_what_is_no_message_says_so_in_a_line(text: str) -> None:
+    result = parse_message(text)
+    assert result is not None
+    assert not result.values
+    assert result.invalid is not None
+    assert len(result.invalid) < 200
+    assert text[:50] in result.invalid
+
+
+def test_no_message_is_none() -> None:
+    assert parse_message(" \n") is None
+
+
+def test_a_success_with_an_unreadable_result_fails_and_shows_it() -> None:
+    end = End(True, False, "Completed", "", parse_message("accuracy: 0.9"))
+    outcome = outcome_of(end, None, OBJECTIVES)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "InvalidResult"
+    assert "accuracy: 0.9" in outcome.message
+    assert '"values"' in outcome.message
 
 
 def test_numbers_that_json_lacks_are_words() -> None:

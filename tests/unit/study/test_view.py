@@ -31,10 +31,10 @@ def of(
     live: Any = (),
     now: float = NOW,
     before: Any = (),
+    completed: float = NOW,
 ) -> StudyStatus:
-    return status_of(
-        study, tally or Tally(), facts or Facts(), plan or Plan(), Memory(started=NOW, completed=NOW), live, now, before
-    )
+    memory = Memory(started=NOW, completed=completed)
+    return status_of(study, tally or Tally(), facts or Facts(), plan or Plan(), memory, live, now, before)
 
 
 def finished(study: HyperparameterStudy, count: int) -> StudyStatus:
@@ -95,9 +95,9 @@ def test_a_conditions_time_stays_while_it_does_not_change() -> None:
     first = of(study, facts=running)
     second = of(study, facts=running, plan=Plan(ending=DONE), now=NOW + 60, before=first.conditions)
     assert [c.last_transition_time for c in second.conditions] == ["2026-01-31T12:00:00Z"] * 4
-    third = of(
-        study, facts=Facts(complete=6), plan=Plan(ending=DONE, over=True), now=NOW + 90, before=second.conditions
-    )
+    over = Plan(ending=DONE, over=True)
+    done = Facts(complete=6)
+    third = of(study, facts=done, plan=over, now=NOW + 95, before=second.conditions, completed=NOW + 90)
     assert {c.type: c.last_transition_time for c in third.conditions} == {
         "Progressing": "2026-01-31T12:01:30Z",
         "Complete": "2026-01-31T12:01:30Z",

@@ -113,7 +113,8 @@ def _choices(at: str, parameter: Parameter) -> Iterator[Problem]:
         twin = next((other for seen, other in texts.items() if seen == text or other == choice), None)
         if twin is not None:
             # Optuna compares choices as Python does, where 1, 1.0 and true are equal.
-            yield Problem(where, f"{text} cannot be told from the choice {as_text(twin)}: keep one of them")
+            unquoted = " (yes, no, on and off without quotes are true and false)" if choice is twin else ""
+            yield Problem(where, f"{text} cannot be told from the choice {as_text(twin)}: keep one of them{unquoted}")
         texts[text] = choice
 
 

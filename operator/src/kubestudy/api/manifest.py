@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import KIND, HyperparameterStudy
-from kubestudy.api.validation import validate
+from kubestudy.api.validation import Check, validate
 from kubestudy.api.yaml_text import MAX_BYTES, documents
 
 
@@ -27,8 +27,12 @@ def read_text(path: Path) -> str:
         raise ManifestError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
 
 
-def load_all(path: Path) -> list[HyperparameterStudy]:
+def load_all(path: Path, also: Check | None = None) -> list[HyperparameterStudy]:
     """Read and validate every study of a file; documents of other kinds are passed over.
+
+    Args:
+        path: The file.
+        also: A further check of each study's spec.
 
     Raises:
         ManifestError: With every problem of every study in it, or when there is no study in it.
@@ -41,7 +45,7 @@ def load_all(path: Path) -> list[HyperparameterStudy]:
         raise ManifestError(source, [Problem("", f"holds no {KIND}")])
     valid, problems = [], []
     for i, document in enumerate(studies):
-        study, wrong = validate(document)
+        study, wrong = validate(document, also)
         if len(studies) > 1:
             wrong = [Problem(problem.path, f"{problem.sentence} (study {i + 1} of the file)") for problem in wrong]
         problems += wrong
@@ -52,13 +56,17 @@ def load_all(path: Path) -> list[HyperparameterStudy]:
     return valid
 
 
-def load(path: Path) -> HyperparameterStudy:
+def load(path: Path, also: Check | None = None) -> HyperparameterStudy:
     """Read and validate the one study of a file.
+
+    Args:
+        path: The file.
+        also: A further check of its spec.
 
     Raises:
         ManifestError: There is none or more than one, or it is not valid.
     """
-    studies = load_all(path)
+    studies = load_all(path, also)
     if len(studies) > 1:
         names = ", ".join(study.metadata.name for study in studies)
         raise ManifestError(str(path), [Problem("", f"holds {len(studies)} studies ({names}): run one at a time")])

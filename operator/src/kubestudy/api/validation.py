@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 from kubestudy.api.checks import check
 from kubestudy.api.job import Container, JobSpec, PodSpec
 from kubestudy.api.problems import Loc, Problem, did_you_mean, nearest, path_of
-from kubestudy.api.study import API_VERSION, KIND, HyperparameterStudy
+from kubestudy.api.study import API_VERSION, KIND, HyperparameterStudy, Parameter, StudySpec
 
 _UNION_TAGS = {"bool", "int", "float", "str"}
 _STAND_INS: dict[str, dict[str, Any]] = {
@@ -33,11 +34,15 @@ _PARTS: dict[Loc, Any] = {
 _ATTEMPTS = 5
 
 
-def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
+Check = Callable[[StudySpec], Sequence[Problem]]
+
+
+def validate(data: Any, also: Check | None = None) -> tuple[HyperparameterStudy | None, list[Problem]]:
     """Validate a manifest's data.
 
     Args:
         data: What the manifest's YAML or JSON holds.
+        also: A further check of the spec, for what only another room can judge.
 
     Returns:
         The study and no problem, or None and every problem found: those of single fields first, then those between
@@ -49,9 +54,20 @@ def validate(data: Any) -> tuple[HyperparameterStudy | None, list[Problem]]:
         study = _parsed(data)
     except ValidationError as error:
         found = _structural(error)
-        return None, [*found, *_judge_the_rest(data, error, found)]
-    problems = [*_typos(data), *check(study.spec)]
+        return None, [*found, *_judge_the_rest(data, error, found, also)]
+    problems = [*_typos(data), *_checked(study.spec, also)]
     return (None, problems) if problems else (study, [])
+
+
+def _checked(spec: StudySpec, also: Check | None, also_known: Set[str] = frozenset()) -> list[Problem]:
+    problems = check(spec, also_known=also_known)
+    if also is None:
+        return problems
+    if any(problem.path.startswith("spec.parameters") for problem in problems):
+        # The rest can be judged over any space, this one cannot be.
+        stand_in = Parameter.model_validate(_STAND_INS["parameters"])
+        spec = spec.model_copy(update={"parameters": [stand_in]})
+    return [*problems, *also(spec)]
 
 
 def _parsed(data: Any) -> HyperparameterStudy:
@@ -85,7 +101,12 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"the key {_shown(given)} is no text: put it in quotes"
     match kind:
         case "missing":
-            return "is required"
+            slip = (
+                next((str(key) for key in given if _is_slip(str(key), field)), None)
+                if isinstance(given, dict)
+                else None
+            )
+            return "is required" + (f": {slip} is no field, did you mean {field}?" if slip else "")
         case "extra_forbidden":
             return f"there is no such field: {did_you_mean(field, _fields_at(detail['loc'][:-1]))}"
         case "literal_error":
@@ -166,7 +187,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _judge_the_rest(data: dict[str, Any], error: ValidationError, found: list[Problem]) -> list[Problem]:
+def _judge_the_rest(
+    data: dict[str, Any], error: ValidationError, found: list[Problem], also: Check | None
+) -> list[Problem]:
     """Run the checks between fields on what is left once the faulty fields are taken out.
 
     A list's item that cannot be read is replaced by a stand-in, so that the others keep their places; nothing is
@@ -185,7 +208,7 @@ def _judge_the_rest(data: dict[str, Any], error: ValidationError, found: list[Pr
         found_paths = {problem.path for problem in found}
         return [
             problem
-            for problem in (*_typos(rest), *check(study.spec, also_known=_names(data)))
+            for problem in (*_typos(rest), *_checked(study.spec, also, _names(data)))
             if not any(_within(problem.path, place) for place in silent)
             and not ("spec.parameters" in silent and "$(" in problem.sentence)
             and not any(_within(place, problem.path) for place in found_paths)

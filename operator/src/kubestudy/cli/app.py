@@ -53,7 +53,7 @@ def run(
 
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
-    from kubestudy.cli.run import Wishes, run_study  # noqa: PLC0415  (Optuna takes half a second to import)
+    from kubestudy.cli.run import Wishes, run_study  # noqa: PLC0415  (a short way to --help)
 
     raise typer.Exit(run_study(Wishes(file, directory, storage, _words(exec_), restart, output)))
 
@@ -72,7 +72,7 @@ def validate(
 ) -> None:
     """Check manifests, and print every problem of each. Exit code 2 if there is any."""
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
-    from kubestudy.api.problems import ManifestError  # noqa: PLC0415
+    from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
     from kubestudy.search.checks import search_problems  # noqa: PLC0415
     from kubestudy.search.search import quiet  # noqa: PLC0415
 
@@ -80,7 +80,8 @@ def validate(
     found = []
     for file in files:
         try:
-            problems = [p for study in load_all(file) for p in search_problems(study.spec)]
+            load_all(file, search_problems)
+            problems: list[Problem] = []
         except ManifestError as error:
             problems = list(error.problems)
         found += [(file, problem) for problem in problems]

@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from kubestudy.api.manifest import load
-from kubestudy.local.folder import DEFAULT_BASE, StudyFolder
+from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
 from kubestudy.search.history import History
 from kubestudy.search.storage import has_password, masked, open_storage
 from kubestudy.study.ports import StudyError
@@ -48,23 +48,19 @@ class Place:
         self.folder.storage_record.write_text(json.dumps(kept, indent=2) + "\n")
 
 
-def folder_of(name: str, directory: Path | None) -> StudyFolder:
-    """Return the folder of a study: `--dir`, else `.kubestudy/NAME` beside where one stands."""
-    return StudyFolder(directory if directory is not None else DEFAULT_BASE / name)
-
-
-def place_of(name: str, directory: Path | None, storage: str | None) -> Place:
+def place_of(name: str, directory: Path | None, storage: str | None, folder: StudyFolder | None = None) -> Place:
     """Return where a study is, or is to be, kept.
 
     Args:
         name: The study's name.
         directory: The folder the user named, if any.
         storage: The database URL the user named, if any.
+        folder: The folder, if it is open already.
 
     Raises:
         StudyError: Its storage is a database whose URL must be given again, since it holds a password.
     """
-    folder = folder_of(name, directory)
+    folder = folder or folder_of(name, directory)
     try:
         kept = json.loads(folder.storage_record.read_text())
     except (OSError, ValueError):

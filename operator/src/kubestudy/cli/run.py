@@ -1,47 +1,25 @@
-"""`kubestudy run`: one study on this machine, from its manifest to its report."""
+"""`kubestudy run`: from a manifest to a locked folder and a supervisor that warms up, and on to the session.
+
+What takes time to import (Optuna) comes after the supervisor has started, which has PyTorch to import meanwhile.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import importlib
-import logging
 import os
-import shutil
-import signal
-import sys
 import sysconfig
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from logging.handlers import RotatingFileHandler
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.logging import RichHandler
-
-from kubestudy.api.checks import gpus_of
 from kubestudy.api.manifest import load
-from kubestudy.api.problems import ManifestError, Problem
+from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.find import Place, place_of
-from kubestudy.cli.output import Format, complain, emit, err, note, out
-from kubestudy.cli.progress import Progress, short
-from kubestudy.local.container import Machine, problems_here, uses_builtin, warnings_here
-from kubestudy.local.folder import StudyFolder
-from kubestudy.local.gpus import GpuPool, find_gpus
-from kubestudy.local.runtime import LocalRuntime
-from kubestudy.metrics.scrape import ScrapedMetrics
-from kubestudy.search.checks import search_problems
-from kubestudy.search.history import History, study_names
-from kubestudy.search.search import OptunaSearch, fixed_part, quiet
-from kubestudy.study.loop import StudyLoop
+from kubestudy.cli.output import Format, complain
+from kubestudy.local.container import Machine, problems_here
+from kubestudy.local.folder import folder_of
+from kubestudy.local.workers import Workers
 from kubestudy.study.ports import StudyError
-from kubestudy.study.view import View
 
-_LOG_BYTES = 5 * 1024 * 1024
 # Beyond the trials' own grace period.
 _LOCK_MARGIN_SECONDS = 10.0
 
@@ -73,11 +51,10 @@ def run_study(wishes: Wishes) -> Exit:
     Returns:
         What the run came to, as an exit code.
     """
-    quiet()
     try:
-        study = load(wishes.file)
+        study = _load(wishes.file)
         machine = machine_here(wishes)
-        problems = [*search_problems(study.spec), *problems_here(study, machine)]
+        problems = problems_here(study, machine)
         if problems:
             raise ManifestError(str(wishes.file), problems)
         return _run_valid(study, wishes, machine)
@@ -87,6 +64,32 @@ def run_study(wishes: Wishes) -> Exit:
     except StudyError as error:
         complain(f"error: {error}")
         return Exit.FAILED
+
+
+def _load(file: Path) -> HyperparameterStudy:
+    try:
+        return load(file)
+    except ManifestError:
+        from kubestudy.search.checks import search_problems  # noqa: PLC0415
+
+        return load(file, search_problems)  # every problem at once
+
+
+def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:
+    folder = folder_of(study.metadata.name, wishes.directory)
+    patience = study.spec.job_template.spec.template.spec.termination_grace_period_seconds + _LOCK_MARGIN_SECONDS
+    folder.make()
+    folder.lock(patience)
+    workers = Workers(study, machine)
+    try:
+        if not wishes.restart:  # which puts the locked folder aside
+            workers.start(folder.lock_fd)
+        from kubestudy.cli.session import run_session  # noqa: PLC0415
+
+        return run_session(study, wishes, machine, folder, workers, patience)
+    finally:
+        workers.kill()
+        folder.unlock()
 
 
 def machine_here(wishes: Wishes) -> Machine:
@@ -99,170 +102,3 @@ def machine_here(wishes: Wishes) -> Machine:
         bin_folder=Path(sysconfig.get_path("scripts")),
         command=wishes.command,
     )
-
-
-def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:
-    place = place_of(study.metadata.name, wishes.directory, wishes.storage)
-    grace = study.spec.job_template.spec.template.spec.termination_grace_period_seconds
-    place.folder.make()
-    place.folder.lock(grace + _LOCK_MARGIN_SECONDS)
-    try:
-        if wishes.restart:
-            place = _start_anew(place, grace + _LOCK_MARGIN_SECONDS)
-        storage = place.open(sole_writer=True)
-        _refuse_changes(study, place, wishes)
-        with _full_disk(place.folder):
-            place.record()
-            shutil.copyfile(wishes.file, place.folder.manifest)
-        with _logging(place.folder):
-            search = OptunaSearch(study.spec, storage, place.name, place.where)
-            return _run_locked(study, search, place, wishes, machine)
-    finally:
-        place.folder.unlock()
-
-
-def _start_anew(place: Place, patience: float) -> Place:
-    """Put the old study aside, folder and all; in a database, which cannot be renamed, take a new name."""
-    name = place.name
-    if not isinstance(place.storage, Path):
-        taken = set(study_names(place.open()))
-        number = 2
-        while name in taken:
-            name = f"{place.folder.path.name}-{number}"
-            number += 1
-    aside = place.folder.set_aside()
-    place.folder.unlock()
-    note(f"the old study is kept in {aside}")
-    place.folder.make()
-    place.folder.lock(patience)
-    return replace(place, name=name)
-
-
-def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) -> None:
-    try:
-        before = History(place.open(), place.name, place.where).fixed_part
-    except StudyError:
-        return
-    changed = differences(before, fixed_part(study.spec), "spec") if before is not None else []
-    if changed:
-        remedy = "cannot change once the study has started; --restart starts anew and keeps the old study aside"
-        raise ManifestError(str(wishes.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
-
-
-def _run_locked(
-    study: HyperparameterStudy, search: OptunaSearch, place: Place, wishes: Wishes, machine: Machine
-) -> Exit:
-    gpus = find_gpus()
-    for warning in warnings_here(study, machine, len(gpus)):
-        note(f"warning: {warning}")
-    pool = GpuPool(gpus, gpus_of(study.spec))
-    if uses_builtin(study.spec, machine):
-        note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
-    done_before = search.tally
-    # Plotting takes seconds to import; the trials' first process is busy with its own imports meanwhile.
-    threading.Thread(target=_import_plots, daemon=True).start()
-    with Progress(study.metadata.name, study.spec, err) as progress:
-        view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, progress))
-    finished = study.model_copy(update={"status": view.status})
-    if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
-        note("the study had ended before: a larger budget goes on with it, --restart starts anew")
-    if view.status.phase != "Suspended":
-        from kubestudy.report.page import write_report  # noqa: PLC0415  (imported ahead, in a thread)
-
-        history = History(place.open(), place.name, place.where)
-        with _full_disk(place.folder):
-            write_report(finished, history, place.folder.report)
-    return _conclude(finished, view, place, wishes, interrupted=interrupted)
-
-
-def _import_plots() -> None:
-    for module in ("kubestudy.report.page", "optuna.importance", "plotly.graph_objects"):
-        importlib.import_module(module)
-
-
-async def _loop(
-    study: HyperparameterStudy,
-    search: OptunaSearch,
-    folder: StudyFolder,
-    machine: Machine,
-    pool: GpuPool,
-    progress: Progress,
-) -> tuple[View, bool]:
-    interrupted = False
-    metrics = ScrapedMetrics()
-    lock_fd = folder.lock_fd
-    async with LocalRuntime(study, folder, lock_fd, machine, pool) as runtime:
-        loop = StudyLoop(study, search, runtime, metrics, progress, time.time)
-
-        def interrupt() -> None:
-            nonlocal interrupted
-            if not interrupted:
-                note("stopping the running trials in order; their parameters are kept")
-            interrupted = True
-            loop.interrupt()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, interrupt)
-        try:
-            view = await loop.run()
-        finally:
-            metrics.close()
-    return view, interrupted
-
-
-def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool) -> Exit:
-    status = view.status
-    why = next((c.message for c in status.conditions if c.type == status.phase), "")
-    if wishes.output in (Format.JSON, Format.YAML):
-        emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
-    elif status.phase != "Suspended":
-        out.print(f"{study.metadata.name}: {status.phase}: {why}", markup=False)
-        first = study.spec.objectives[0].name
-        front = sorted(status.pareto_front or [], key=lambda trial: trial.values[first])
-        for trial in [status.best] if status.best else front:
-            values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
-            params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
-            out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)
-        out.print(f"  report: {place.folder.report}", markup=False)
-    if status.phase == "Suspended":
-        again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
-        held = status.trials.pending
-        what = "interrupted" if interrupted else "suspended (spec.suspend is true)"
-        first = "" if interrupted else "set spec.suspend to false, then "
-        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {first}{again}")
-        return Exit.INTERRUPTED
-    if status.phase == "Failed":
-        complain(f"{study.metadata.name} failed: {why}")
-        return Exit.FAILED
-    return Exit.COMPLETED
-
-
-@contextlib.contextmanager
-def _full_disk(folder: StudyFolder) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StudyError(
-            f"cannot write to {folder.path}: {error.strerror}; mend it and run the same command again"
-        ) from error
-
-
-@contextlib.contextmanager
-def _logging(folder: StudyFolder) -> Iterator[None]:
-    """Log everything to the folder's run.log, and warnings to stderr."""
-    root = logging.getLogger()
-    try:
-        file: logging.Handler = RotatingFileHandler(folder.run_log, maxBytes=_LOG_BYTES, backupCount=1)
-    except OSError as error:
-        raise StudyError(f"cannot write {folder.run_log}: {error.strerror}") from error
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    screen = RichHandler(logging.WARNING, console=err, show_path=False, show_time=False)
-    root.setLevel(logging.INFO)
-    for handler in (file, screen):
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in (file, screen):
-            root.removeHandler(handler)
-            handler.close()

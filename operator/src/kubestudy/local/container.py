@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubestudy.api import contract
 from kubestudy.api.expansion import expand
-from kubestudy.api.job import EnvVar
+from kubestudy.api.job import Container, EnvVar
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
@@ -88,6 +89,7 @@ def problems_here(study: HyperparameterStudy, machine: Machine) -> list[Problem]
                 " are not unpacked: write the command into the manifest, or give it with --exec 'python train.py'",
             )
         )
+    problems += _command_problems(f"{at}.command", container, machine)
     for i, objective in enumerate(study.spec.objectives):
         if objective.promql is not None:
             problems.append(
@@ -100,6 +102,33 @@ def problems_here(study: HyperparameterStudy, machine: Machine) -> list[Problem]
     for i, variable in enumerate(container.env):
         problems += _value_problems(f"{at}.env[{i}]", variable, machine)
     return problems
+
+
+def _command_problems(at: str, container: Container, machine: Machine) -> list[Problem]:
+    """Find a program that is not on this machine, before every trial fails for it."""
+    command = machine.command or tuple(container.command)
+    if not command or "$(" in command[0] or any(variable.name == "PATH" for variable in container.env):
+        return []
+    if shutil.which(
+        str(working_folder(container, machine) / command[0]) if "/" in command[0] else command[0],
+        path=search_path(machine),
+    ):
+        return []
+    found = (working_folder(container, machine) / command[0]).is_file()
+    what = "is a file that cannot be executed" if found else "is no program on this machine"
+    remedy = f"; was it meant to be python {command[0]}?" if command[0].endswith(".py") else ""
+    return [Problem("--exec" if machine.command else f"{at}[0]", f"{command[0]} {what}{remedy}")]
+
+
+def search_path(machine: Machine) -> str:
+    """Return where a trial's process looks for programs."""
+    return f"{machine.bin_folder}:{machine.environment.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
+
+
+def working_folder(container: Container, machine: Machine) -> Path:
+    """Return where a trial's process runs: the container's workingDir where this machine has it."""
+    wanted = container.working_dir
+    return Path(wanted) if wanted and Path(wanted).is_dir() else machine.folder
 
 
 def _value_problems(at: str, variable: EnvVar, machine: Machine) -> list[Problem]:
@@ -186,7 +215,7 @@ def execution_of(
     spec = study.spec
     container = spec.job_template.spec.template.spec.trainer
     inherited = {k: v for k, v in machine.environment.items() if k in _INHERITED or k.startswith("LC_")}
-    inherited["PATH"] = f"{machine.bin_folder}:{inherited.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
+    inherited["PATH"] = search_path(machine)
     # A pipe or a file gets a program's output at once, not when its buffer is full: logs are read while it runs.
     inherited["PYTHONUNBUFFERED"] = "1"
     threads = thread_environment(cpu_threads(spec, machine.cores))
@@ -210,7 +239,7 @@ def execution_of(
             own[variable.name] = expand(value, {**known, **own})
     visible = {**known, **own}
     command = machine.command or tuple(container.command)
-    folder = container.working_dir if container.working_dir and Path(container.working_dir).is_dir() else machine.folder
+    folder = working_folder(container, machine)
     args = tuple(expand(arg, visible) for arg in container.args)
     argv = (*(expand(part, visible) for part in command), *args) if command else None
     # What KubeStudy sets goes last: a container's own env cannot hide it.

@@ -27,6 +27,7 @@ from kubestudy.api.contract import TERMINATION_MESSAGE_BYTES
 from kubestudy.study.ports import StudyError
 
 DEFAULT_BASE = Path(".kubestudy")
+_LINE_LENGTH = 300
 
 
 class StudyFolder:
@@ -54,6 +55,11 @@ class StudyFolder:
     def manifest(self) -> Path:
         """The manifest of the last run."""
         return self.path / "study.yaml"
+
+    @property
+    def logs(self) -> Path:
+        """The trials' logs, as a pattern."""
+        return self.path / "trials" / "*" / "trial.log"
 
     @property
     def report(self) -> Path:
@@ -221,7 +227,13 @@ class TrialFolder:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last if len(last) <= _LINE_LENGTH else f"{last[: _LINE_LENGTH - 3]}..."
+
+
+def folder_of(name: str, directory: Path | None) -> StudyFolder:
+    """Return the folder of a study: the one the user named, else `.kubestudy/NAME` beside where one stands."""
+    return StudyFolder(directory if directory is not None else DEFAULT_BASE / name)
 
 
 def _refuse(path: Path, error: OSError) -> NoReturn:

@@ -7,8 +7,6 @@ import json
 import logging
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ from typing import Any
 
 from kubestudy.api import contract
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.local.container import Machine, cpu_threads, execution_of, thread_environment, uses_builtin
+from kubestudy.local.container import Machine, execution_of
 from kubestudy.local.folder import Exit, StudyFolder
 from kubestudy.local.gpus import GpuPool
+from kubestudy.local.workers import Workers
 from kubestudy.study.message import parse_message
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Life, Observed, Result, Suggestion
@@ -28,8 +27,6 @@ log = logging.getLogger(__name__)
 # After a failure, as the Job controller waits between a Job's pods, but with a person waiting too.
 BACKOFF_SECONDS = 1.0
 BACKOFF_LIMIT_SECONDS = 60.0
-# Beyond a trial's own grace period: for the supervisor to notice and to end.
-_MARGIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -56,9 +53,9 @@ class LocalRuntime:
     Args:
         study: The study, valid and without problems on this machine.
         folder: The study's folder, locked.
-        lock_fd: The lock's descriptor; the supervisor holds it too, until the last trial has ended.
         machine: What trials get of this machine.
         gpus: The GPUs to share out.
+        workers: The trials' supervisor, started.
         backoff_seconds: How long to wait before the first retry of a failed trial; doubles each time.
     """
 
@@ -66,24 +63,21 @@ class LocalRuntime:
         self,
         study: HyperparameterStudy,
         folder: StudyFolder,
-        lock_fd: int,
         machine: Machine,
         gpus: GpuPool,
+        workers: Workers,
         backoff_seconds: float = BACKOFF_SECONDS,
     ) -> None:
         self._study = study
         self._folder = folder
-        self._lock_fd = lock_fd
+        self._workers = workers
         self._machine = machine
         self._gpus = gpus
         self._backoff = backoff_seconds
-        self._builtin = uses_builtin(study.spec, machine)
         self._trials: dict[int, _Trial] = {}
         self._changed = asyncio.Event()
         self._broken: str | None = None
-        self._writer: asyncio.StreamWriter | None = None
         self._listener: asyncio.Task[None] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def grace(self) -> float:
@@ -91,43 +85,15 @@ class LocalRuntime:
         return float(self._study.spec.job_template.spec.template.spec.termination_grace_period_seconds)
 
     async def __aenter__(self) -> LocalRuntime:
-        """Start the supervisor."""
-        ours, theirs = socket.socketpair()
-        threads = thread_environment(cpu_threads(self._study.spec, self._machine.cores))
-        fds = (theirs.fileno(), self._lock_fd)
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "kubestudy.local.supervisor",
-                *map(str, fds),
-                "warm" if self._builtin else "cold",
-            ],
-            env={**self._machine.environment, **threads, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            pass_fds=fds,
-            start_new_session=True,
-        )
-        theirs.close()
-        reader, self._writer = await asyncio.open_connection(sock=ours)
-        self._listener = asyncio.create_task(self._listen(reader))
+        """Begin to listen to the supervisor."""
+        self._listener = asyncio.create_task(self._listen(await self._workers.connect()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End every trial, with its grace period, and then the supervisor."""
-        process, writer = self._process, self._writer
-        if process is None or writer is None:
-            return
-        self._send({"op": "quit"})
-        try:
-            await asyncio.wait_for(asyncio.to_thread(process.wait), self.grace + _MARGIN_SECONDS)
-        except TimeoutError:
-            log.warning("the trials' supervisor did not end in time: killing it")
-            process.kill()
-            process.wait()
+        await self._workers.quit(self.grace)
         if self._listener is not None:
             self._listener.cancel()
-        writer.close()
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 
@@ -158,7 +124,7 @@ class LocalRuntime:
             return
         trial.stopping = True
         if trial.sent:
-            self._send({"op": "stop", "number": number})
+            self._workers.send({"op": "stop", "number": number})
         else:
             trial.end = End(False, True, "NotStarted", "it had not started", None)
             self._release(trial)
@@ -233,7 +199,7 @@ class LocalRuntime:
             spent = 0.0 if trial.first_started is None else now - trial.first_started
             deadlines.append(max(0.0, job.active_deadline_seconds - spent))
         trial.sent = True
-        self._send(
+        self._workers.send(
             {
                 "op": "start",
                 "number": trial.suggestion.number,
@@ -250,10 +216,6 @@ class LocalRuntime:
         )
 
     # --- the supervisor --------------------------------------------------------------------------------------------
-
-    def _send(self, order: dict[str, Any]) -> None:
-        if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(json.dumps(order).encode() + b"\n")
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
@@ -322,7 +284,8 @@ def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> En
     if exited.code == 0 and exited.cause != "deadline":
         return End(True, False, "Completed", "it ended by itself", result, spent)
     if exited.cause == "deadline":
-        return End(False, False, "DeadlineExceeded", "it ran longer than activeDeadlineSeconds", _mute(result), spent)
+        ran = f"it was stopped after {exited.ended - exited.started:.0f} s, longer than activeDeadlineSeconds allows"
+        return End(False, False, "DeadlineExceeded", ran, _mute(result), spent)
     if exited.cause == "stopped":
         return End(False, True, "Stopped", "it was told to stop", result, spent)
     said = last_line() if result is None or result.message is None else ""
@@ -333,9 +296,7 @@ def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> En
         except ValueError:
             how = f"exit code {exited.code}"
     reason = "Error"
-    if exited.code == contract.EXIT_BAD_PARAMETERS:
-        reason = "BadParameters"
-    elif exited.code == 128 + signal.SIGKILL:
+    if exited.code == 128 + signal.SIGKILL:
         reason, how = "Killed", f"{how}: most likely the machine ran out of memory"
     return End(False, False, reason, f"{how}: {said}" if said else how, result, spent)
 

@@ -84,9 +84,12 @@ class History:
             return [self._record(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     def best(self) -> list[TrialRecord]:
-        """Return the best trial, or the Pareto front; empty while no trial is complete."""
+        """Return the best trial, or the Pareto front; of equal trials the earliest; empty while none is complete."""
         with storage_errors(self._where):
-            return [self._record(trial) for trial in self.study.best_trials[: 1 if self._single else None]]
+            found = sorted(self.study.best_trials, key=lambda trial: trial.number)
+        distinct = {tuple(trial.values): trial for trial in reversed(found)}
+        front = sorted(distinct.values(), key=lambda trial: (trial.values[0], trial.number))
+        return [self._record(trial) for trial in front[: 1 if self._single else None]]
 
     @property
     def _single(self) -> bool:

@@ -73,7 +73,8 @@ def check_options(
     problems = []
     for name, value in given.items():
         if name in taken:
-            problems.append(Problem(f"{path}.{name}", "is set by a field of its own, not as an option"))
+            field = f"{path.removesuffix('.options')}.{name}"
+            problems.append(Problem(f"{path}.{name}", f"is no option but a field of its own: {field}"))
         elif name not in known:
             advice = did_you_mean(name, known) if known else "it has none"
             full = f"; known here: {', '.join(sorted(known))}" if advice.startswith("did") else ""

@@ -9,6 +9,7 @@ from kubestudy.study.trial import Curve, Result
 
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _TEXT_LENGTH = 1000
+_EXCERPT_LENGTH = 120
 
 
 def parse_message(text: str) -> Result | None:
@@ -19,14 +20,16 @@ def parse_message(text: str) -> Result | None:
             Numbers that JSON lacks are the words NaN, Infinity and -Infinity.
 
     Returns:
-        What it says; None when it is no such message.
+        What it says; None when it is empty. What is no such message is kept as `invalid`.
     """
+    if not text.strip():
+        return None
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return Result(invalid=f"is no JSON: {_excerpt(text)}")
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
-        return None
+        return Result(invalid=f"has no field values: {_excerpt(text)}")
     return Result(
         values={
             str(name): number for name, value in _items(said.get("values")) if (number := _number(value)) is not None
@@ -35,6 +38,11 @@ def parse_message(text: str) -> Result | None:
         reason=_text(said.get("reason")),
         message=_text(said.get("message")),
     )
+
+
+def _excerpt(text: str) -> str:
+    shown = " ".join(text.split())
+    return shown if len(shown) <= _EXCERPT_LENGTH else f"{shown[: _EXCERPT_LENGTH - 3]}..."
 
 
 def _items(mapping: Any) -> list[tuple[Any, Any]]:

@@ -15,6 +15,8 @@ _NO_RESULT = (
     " kubestudy_trainer or as JSON to the file that KUBESTUDY_TERMINATION_LOG names"
 )
 
+_EXPECTED = 'expected is {"version": 1, "values": {"METRIC": NUMBER, ...}}'
+
 
 @dataclass(frozen=True, slots=True)
 class Complete:
@@ -80,6 +82,8 @@ def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective
     if end.interrupted:
         return Requeue(end.detail)
     if end.succeeded:
+        if result.invalid is not None:
+            return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
         return Failed("NoResult", result.message or _NO_RESULT, result.curve)
     return Failed(result.reason or end.reason, result.message or end.detail, result.curve)
 

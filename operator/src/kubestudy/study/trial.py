@@ -50,12 +50,14 @@ class Result:
         curve: (step, value) pairs by metric, thinned.
         reason: One CamelCase word when it failed.
         message: A sentence when it failed.
+        invalid: What is wrong with the message itself, if it cannot be read as one.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     curve: Curve = field(default_factory=dict)
     reason: str | None = None
     message: str | None = None
+    invalid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def status_of(
     return StudyStatus(
         observed_generation=study.metadata.generation,
         phase=phase,
-        conditions=_conditions(study.metadata.generation, phase, plan, now, before),
+        conditions=_conditions(study.metadata.generation, phase, plan, _since(plan, memory, now), before),
         progress=f"{ended}/{limit}" if limit is not None else str(ended),
         trials=TrialCounts(
             total=facts.total,
@@ -125,6 +125,11 @@ def status_of(
         start_time=timestamp(memory.started),
         completion_time=timestamp(memory.completed) if plan.over else None,
     )
+
+
+def _since(plan: Plan, memory: Memory, now: float) -> float:
+    """Return when a condition that is new now came to hold: a study that ended before did not end again."""
+    return memory.completed if plan.over and memory.completed is not None else now
 
 
 def _phase(facts: Facts, plan: Plan) -> Phase:
