@@ -19,7 +19,7 @@ PARETO_FRONT_SHOWN = 20
 class Condition(Model):
     """One aspect of the study's state (as `metav1.Condition`)."""
 
-    type: Annotated[str, Field(max_length=64, description="Progressing, Complete, Failed or Suspended.")]
+    type: Annotated[str, Field(max_length=64, description="Progressing, Complete, Failed, Suspended or Degraded.")]
     status: Literal["True", "False", "Unknown"]
     reason: Annotated[str, Field(max_length=64, description="One CamelCase word for programs.")]
     message: Annotated[str, Field(max_length=2048, description="A sentence for people.")]
@@ -45,6 +45,7 @@ class BestTrial(Model):
     number: int
     values: Annotated[dict[str, float], Field(description="Its final value of each objective.", max_length=8)]
     params: Annotated[dict[str, Value], Field(description="Its hyperparameters.", max_length=100)]
+    job: Annotated[str | None, Field(max_length=253, description="The Job that ran it.")] = None
 
 
 class Used(Model):

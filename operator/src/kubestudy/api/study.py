@@ -174,6 +174,14 @@ class StudySpec(Model):
     suspend: Annotated[
         bool, Field(description="Stops the running trials, keeps them for later, and stops the clock.")
     ] = False
+    trial_start_timeout: Annotated[
+        Duration,
+        Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
+    ] = "15m"
+    history_policy: Annotated[
+        Literal["Retain", "Delete"],
+        Field(description="What becomes of the trials' history in the storage when the study is deleted."),
+    ] = "Retain"
     job_template: Annotated[
         JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import shutil
 import signal
@@ -127,7 +126,7 @@ def _run_locked(
         note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
     done_before = search.tally
     # Plotting takes seconds to import; the trials' first process is busy with its own imports meanwhile.
-    threading.Thread(target=_import_plots, daemon=True).start()
+    threading.Thread(target=_warm_up_plots, daemon=True).start()
     with Progress(study.metadata.name, study.spec, err) as progress:
         view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, workers, progress))
     finished = study.model_copy(update={"status": view.status})
@@ -144,9 +143,10 @@ def _run_locked(
     return _conclude(finished, view, place, wishes, interrupted=interrupted)
 
 
-def _import_plots() -> None:
-    for module in ("kubestudy.report.page", "optuna.importance", "plotly.graph_objects"):
-        importlib.import_module(module)
+def _warm_up_plots() -> None:
+    from kubestudy.report.page import warm_up  # noqa: PLC0415
+
+    warm_up()
 
 
 async def _loop(

@@ -19,7 +19,7 @@ from kubestudy.local.folder import Exit, StudyFolder
 from kubestudy.local.gpus import GpuPool
 from kubestudy.local.workers import Workers
 from kubestudy.study.message import parse_message
-from kubestudy.study.ports import StudyError
+from kubestudy.study.ports import StudyError, Trouble
 from kubestudy.study.trial import End, Life, Observed, Result, Suggestion
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,14 @@ class LocalRuntime:
 
     def room(self) -> int | None:
         """Return None: what finds no free GPU waits here, pending."""
+        return None
+
+    def trouble(self) -> Trouble | None:
+        """Return None: what cannot run here is refused before the first trial."""
+        return None
+
+    def job_of(self, number: int) -> str | None:
+        """Return None: a trial is a process."""
         return None
 
     async def observe(self) -> Sequence[Observed]:

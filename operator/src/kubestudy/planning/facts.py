@@ -14,6 +14,7 @@ class Facts:
         stopping: Those of them that were told to stop.
         hopeless: Live trials that the pruner gives up.
         queued: Numbers of trials that have their parameters and wait to be started (again), lowest first.
+        held: Those of them whose time has not come yet.
         complete: Trials with a final value.
         pruned: Trials stopped early as hopeless.
         failed: Trials that failed by their own fault.
@@ -31,6 +32,7 @@ class Facts:
     stopping: frozenset[int] = frozenset()
     hopeless: frozenset[int] = frozenset()
     queued: tuple[int, ...] = ()
+    held: frozenset[int] = frozenset()
     complete: int = 0
     pruned: int = 0
     failed: int = 0

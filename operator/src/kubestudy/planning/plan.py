@@ -67,7 +67,7 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
     free = max(0, spec.parallelism - len(facts.live))
     if room is not None:
         free = min(free, room)
-    relaunch = facts.queued[:free]
+    relaunch = tuple(number for number in facts.queued if number not in facts.held)[:free]
     launch = 0
     if end is None:
         left = spec.budget.max_trials - facts.total if spec.budget.max_trials is not None else free

@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 # Nothing that happens should go unnoticed for longer, even if its event was lost.
 RESYNC_SECONDS = 30.0
 STATUS_SECONDS = 0.25
+# A trial that is preempted, evicted or lost runs again: at once, then after longer and longer waits.
+INTERRUPTIONS_TOLERATED = 20
+INTERRUPTION_SECONDS = 5.0
+INTERRUPTION_LIMIT_SECONDS = 300.0
 
 _GONE = End(succeeded=False, interrupted=True, reason="Gone", detail="it ended unobserved", result=None)
 
@@ -55,6 +59,7 @@ class StudyLoop:
         metrics: What reads them while they run.
         audience: Who is shown what happens.
         clock: Unix time.
+        conditions: The conditions shown last, before this loop; their times stay while they do not change.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class StudyLoop:
         metrics: Metrics,
         audience: Audience,
         clock: Callable[[], float],
+        conditions: Sequence[Condition] = (),
     ) -> None:
         self.study = study
         self._search = search
@@ -88,7 +94,14 @@ class StudyLoop:
         self._reported: dict[int, int] = {}
         self._next_reading = 0.0
         self._next_showing = 0.0
-        self._conditions: Sequence[Condition] = ()
+        self._conditions = conditions
+        self._interruptions: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}
+
+    def update(self, study: HyperparameterStudy) -> None:
+        """Take a newer manifest; the next turn goes by it."""
+        self.study = study
+        self._nudged.set()
 
     def interrupt(self) -> None:
         """Stop the running trials in order and end the run; a later run goes on with them."""
@@ -189,6 +202,8 @@ class StudyLoop:
         """Record the end of a trial's execution, once; `started` tells its executions apart."""
         suggestion = self._trials[number]
         outcome = outcome_of(end, self._stopping.get(number), self.study.spec.objectives)
+        if isinstance(outcome, Requeue) and number not in self._stopping:
+            outcome = self._after_interruption(number, outcome)
 
         def record() -> None:
             if end.gpu_seconds:
@@ -205,7 +220,19 @@ class StudyLoop:
         self._hopeless.discard(number)
         if not isinstance(outcome, Requeue):
             del self._trials[number]
+            self._interruptions.pop(number, None)
         self._announce(suggestion, outcome, better=front is not self._tally.front)
+
+    def _after_interruption(self, number: int, outcome: Requeue) -> Outcome:
+        """Let a trial that was interrupted wait longer each time, and give it up when that has no end."""
+        times = self._interruptions[number] = self._interruptions.get(number, 0) + 1
+        if times > INTERRUPTIONS_TOLERATED:
+            return Failed("InterruptedTooOften", f"it was interrupted {times} times; the last time: {outcome.why}", {})
+        if times > 1:
+            wait = min(INTERRUPTION_SECONDS * 2 ** (times - 2), INTERRUPTION_LIMIT_SECONDS)
+            self._not_before[number] = self._now() + wait
+            log.warning("trial %d was interrupted %d times: it runs again in %.0f s", number, times, wait)
+        return outcome
 
     def _announce(self, trial: Suggestion, outcome: Outcome, *, better: bool) -> None:
         number = trial.number
@@ -275,6 +302,11 @@ class StudyLoop:
             self._trials[suggestion.number] = suggestion
             await self._launch(suggestion)
 
+    def _held(self, now: float) -> frozenset[int]:
+        """Return the trials whose wait after an interruption is not over."""
+        self._not_before = {n: at for n, at in self._not_before.items() if at > now and n in self._trials}
+        return frozenset(self._not_before)
+
     async def _launch(self, suggestion: Suggestion) -> None:
         await self._runtime.launch(suggestion)
         self._live[suggestion.number] = Observed(suggestion.number, Life.PENDING)
@@ -325,7 +357,7 @@ class StudyLoop:
 
     def _patience(self, decided: Plan) -> float:
         """Seconds to wait for events before looking again anyway."""
-        waits = [RESYNC_SECONDS]
+        waits = [RESYNC_SECONDS, *(max(0.0, at - self._now()) for at in self._not_before.values())]
         if decided.wake_in is not None:
             waits.append(decided.wake_in)
         if self._reading is None and any(t.metrics_url for t in self._live.values()):
@@ -345,6 +377,7 @@ class StudyLoop:
             stopping=frozenset(self._stopping),
             hopeless=frozenset(self._hopeless),
             queued=tuple(sorted(self._trials.keys() - self._live.keys())),
+            held=self._held(now),
             complete=tally.complete,
             pruned=tally.pruned,
             failed=tally.failed,
@@ -361,7 +394,18 @@ class StudyLoop:
     def _show(self, decided: Plan) -> View:
         now = self._now()
         live = [self._live_trial(trial) for trial in self._live.values()]
-        status = status_of(self.study, self._tally, self._facts(), decided, self._memory, live, now, self._conditions)
+        status = status_of(
+            self.study,
+            self._tally,
+            self._facts(),
+            decided,
+            self._memory,
+            live,
+            now,
+            self._conditions,
+            self._runtime.trouble(),
+            self._runtime.job_of,
+        )
         self._conditions = status.conditions
         view = View(status, live)
         self._audience.show(view)

@@ -18,6 +18,19 @@ class StudyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a study from going on as it should, while it lasts.
+
+    Attributes:
+        reason: One CamelCase word.
+        message: A sentence that says what to do.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What a study remembers beside its trials.
 
@@ -86,6 +99,12 @@ class Runtime(Protocol):
 
     def room(self) -> int | None:
         """Return how many trials can be started now, beside those that live; None: no limit of its own."""
+
+    def trouble(self) -> Trouble | None:
+        """Return what keeps trials from starting, if anything does."""
+
+    def job_of(self, number: int) -> str | None:
+        """Return the name of the Job that runs a trial; None where trials are no Jobs."""
 
     async def observe(self) -> Sequence[Observed]:
         """Return every trial it knows: those that live, and those that ended and were not forgotten."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,15 +16,16 @@ from kubestudy.api.status import (
     TrialCounts,
     Used,
 )
-from kubestudy.api.study import HyperparameterStudy, Objective
+from kubestudy.api.study import HyperparameterStudy, Metadata, Objective
 from kubestudy.api.values import Value
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.study.ports import Memory
+from kubestudy.study.ports import Memory, Trouble
 from kubestudy.study.trial import Life
 
 _MESSAGE_LENGTH = 2000
+_TEXT_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def status_of(
     live: Sequence[LiveTrial],
     now: float,
     before: Sequence[Condition] = (),
+    trouble: Trouble | None = None,
+    job_of: Callable[[int], str | None] | None = None,
 ) -> StudyStatus:
     """Compute the status.
 
@@ -89,6 +92,8 @@ def status_of(
         live: The trials that live now.
         now: Unix time.
         before: The conditions shown last, whose times stay while they do not change.
+        trouble: What keeps trials from starting.
+        job_of: Returns the name of a trial's Job.
     """
     objectives = study.spec.objectives
     phase = _phase(facts, plan)
@@ -100,7 +105,10 @@ def status_of(
     return StudyStatus(
         observed_generation=study.metadata.generation,
         phase=phase,
-        conditions=_conditions(study.metadata.generation, phase, plan, _since(plan, memory, now), before),
+        conditions=[
+            *_conditions(study.metadata.generation, phase, plan, _since(plan, memory, now), before),
+            degraded(study.metadata.generation, None if plan.over else trouble, now, before),
+        ],
         progress=f"{ended}/{limit}" if limit is not None else str(ended),
         trials=TrialCounts(
             total=facts.total,
@@ -111,9 +119,9 @@ def status_of(
             failed=facts.failed,
             stopped=facts.stopped,
         ),
-        best=None if best is None else _shown(best, objectives),
+        best=None if best is None else _shown(best, objectives, job_of),
         best_value=_best_value(tally, objectives),
-        pareto_front=[_shown(t, objectives) for t in tally.front[:PARETO_FRONT_SHOWN]] if several else None,
+        pareto_front=[_shown(t, objectives, job_of) for t in tally.front[:PARETO_FRONT_SHOWN]] if several else None,
         pareto_front_size=len(tally.front) if several else None,
         used=Used(
             trials=facts.total,
@@ -160,28 +168,67 @@ def _conditions(
         "Failed": phase == "Failed",
         "Suspended": phase == "Suspended",
     }
-    last = {condition.type: condition for condition in before}
-    conditions = []
-    for kind, holds in truth.items():
-        status: Literal["True", "False"] = "True" if holds else "False"
-        same = kind in last and last[kind].status == status
-        conditions.append(
-            Condition(
-                type=kind,
-                status=status,
-                # What does not hold needs no more of a reason than what holds instead.
-                reason=reason if holds else phase,
-                message=message[:_MESSAGE_LENGTH] if holds else "",
-                observed_generation=generation,
-                last_transition_time=last[kind].last_transition_time if same else timestamp(now) or "",
-            )
+    # What does not hold needs no more of a reason than what holds instead.
+    return [
+        _condition(kind, holds, reason if holds else phase, message if holds else "", generation, now, before)
+        for kind, holds in truth.items()
+    ]
+
+
+def degraded(
+    generation: int | None, trouble: Trouble | None, now: float, before: Sequence[Condition] = ()
+) -> Condition:
+    """Return the condition that tells of a trouble, or of none."""
+    reason, message = ("AsExpected", "") if trouble is None else (trouble.reason, trouble.message)
+    return _condition("Degraded", trouble is not None, reason, message, generation, now, before)
+
+
+def failed(study: Metadata, reason: str, message: str, now: float, before: StudyStatus | None = None) -> StudyStatus:
+    """Return the status of a study that cannot be run as it is written; what it came to before stays."""
+    shown = before or StudyStatus()
+    last = shown.conditions
+    kinds = ("Progressing", "Complete", "Failed", "Suspended")
+    conditions = [
+        _condition(
+            kind, kind == "Failed", reason if kind == "Failed" else "Failed", message if kind == "Failed" else "",
+            study.generation, now, last,
         )
-    return conditions
+        for kind in kinds
+    ]  # fmt: skip
+    conditions.append(degraded(study.generation, None, now, last))
+    return shown.model_copy(
+        update={"observed_generation": study.generation, "phase": "Failed", "conditions": conditions}
+    )
 
 
-def _shown(trial: Scored, objectives: Sequence[Objective]) -> BestTrial:
+def _condition(
+    kind: str,
+    holds: bool,
+    reason: str,
+    message: str,
+    generation: int | None,
+    now: float,
+    before: Sequence[Condition],
+) -> Condition:
+    status: Literal["True", "False"] = "True" if holds else "False"
+    last = next((condition for condition in before if condition.type == kind), None)
+    same = last is not None and last.status == status
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:_MESSAGE_LENGTH],
+        observed_generation=generation,
+        last_transition_time=last.last_transition_time if last is not None and same else timestamp(now) or "",
+    )
+
+
+def _shown(trial: Scored, objectives: Sequence[Objective], job_of: Callable[[int], str | None] | None) -> BestTrial:
     values = {o.name: value for o, value in zip(objectives, trial.values, strict=True)}
-    return BestTrial(number=trial.number, values=values, params=dict(trial.params))
+    # A status has to stay small whatever the choices are; the storage holds them whole.
+    params = {n: v[:_TEXT_LENGTH] if isinstance(v, str) else v for n, v in trial.params.items()}
+    job = None if job_of is None else job_of(trial.number)
+    return BestTrial(number=trial.number, values=values, params=params, job=job)
 
 
 def _best_value(tally: Tally, objectives: Sequence[Objective]) -> str | None:

@@ -1,0 +1,1 @@
+"""The one room that knows the Kubernetes API: Jobs, what became of them, status, events."""

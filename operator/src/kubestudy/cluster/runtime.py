@@ -1,0 +1,425 @@
+"""Runs trials as Jobs (implements the loop's `Runtime` port).
+
+What the watches tell is joined with what was asked for and is not seen yet: a Job that is being created or deleted.
+Requests go on in the background, so that a slow API server holds up no decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubestudy.api.checks import gpus_of
+from kubestudy.api.quantity import seconds_of
+from kubestudy.api.study import StudySpec
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError, collection
+from kubestudy.cluster.cache import Cache, TrialObjects
+from kubestudy.cluster.jobs import Owner, job_of, metrics_port, trainer_in
+from kubestudy.cluster.names import job_name
+from kubestudy.cluster.pods import (
+    NEVER_STARTED,
+    PodView,
+    condition,
+    failure_without_pods,
+    observe,
+    pod_view,
+    unix,
+)
+from kubestudy.study.ports import Trouble
+from kubestudy.study.trial import End, Life, Observed, Suggestion
+
+log = logging.getLogger(__name__)
+
+BATCH = "batch/v1"
+# Several trials in a row that cannot start say that the study, not a trial, is at fault.
+START_FAILURES_TOLERATED = 3
+_PROBE_SECONDS = 60.0
+_PROBE_LIMIT_SECONDS = 600.0
+_BACKOFF_SECONDS = 1.0
+_BACKOFF_LIMIT_SECONDS = 60.0
+# A Job is complete before the watch on pods has told of its pod's end.
+_POD_LAG_SECONDS = 5.0
+# A watch tells of a deletion soon after it was asked for.
+_GONE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A trial in this runtime's hands.
+
+    Attributes:
+        request: The request under way for it.
+        created: Whether its Job was created in this process's life; its watch event may be on its way.
+        deleted: When its Job's deletion was acknowledged; until the watch tells, what it tells is old.
+        stopping: Whether it was told to stop.
+        forgotten: Whether its end was recorded: it is of no interest any more.
+        ended: How it ended, once that was decided here rather than read from its Job.
+        complete_at: When its Job was first seen to be over without its pod's end.
+        views: Its pods as last read, by name and version.
+        trouble: What keeps its Job from being created.
+    """
+
+    suggestion: Suggestion | None = None
+    request: asyncio.Task[None] | None = None
+    created: bool = False
+    deleted: float | None = None
+    stopping: bool = False
+    forgotten: bool = False
+    ended: End | None = None
+    complete_at: float | None = None
+    views: dict[tuple[str, str], PodView] = field(default_factory=dict)
+    last: Observed | None = None
+    trouble: Trouble | None = None
+
+
+class ClusterRuntime:
+    """Trials of one study as Jobs.
+
+    Args:
+        owner: The study; assign a newer one when its template changes.
+        spec: Its spec; likewise.
+        api: The API server.
+        cache: What the watches told.
+        clock: Unix time.
+    """
+
+    def __init__(
+        self, owner: Owner, spec: StudySpec, api: KubeApi, cache: Cache, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.owner = owner
+        self.spec = spec
+        self._api = api
+        self._cache = cache
+        self._now = clock
+        self._changed = cache.subscribe(owner.uid)
+        self._trials: dict[int, _Trial] = {}
+        self._start_failures = 0
+        self._probe_after = 0.0
+
+    async def close(self) -> None:
+        """Give up requests under way; the trials themselves go on."""
+        self._cache.unsubscribe(self.owner.uid)
+        tasks = [t.request for t in self._trials.values() if t.request is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for requests under way, a limited time."""
+        tasks = [t.request for t in self._trials.values() if t.request is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    # --- the Runtime port ------------------------------------------------------------------------------------------
+
+    def room(self) -> int | None:
+        """Return 0 while Jobs cannot be created or trials cannot start, one at a time to try again; else no limit."""
+        if any(t.trouble is not None and not t.forgotten for t in self._trials.values()):
+            return 0
+        if self._start_failures < START_FAILURES_TOLERATED:
+            return None
+        living = any(not t.forgotten and t.ended is None for t in self._trials.values())
+        return 0 if living or self._now() < self._probe_after else 1
+
+    def trouble(self) -> Trouble | None:
+        """Return what keeps trials from starting, if anything does."""
+        for trial in self._trials.values():
+            if trial.trouble is not None and not trial.forgotten:
+                return trial.trouble
+        waiting = next((why for t in self._trials.values() if (why := self._why_waiting(t))), None)
+        if self._start_failures >= START_FAILURES_TOLERATED:
+            return Trouble(
+                "TrialsCannotStart",
+                f"{self._start_failures} trials in a row could not start; {waiting or 'trying again, one at a time'}",
+            )
+        return Trouble("TrialWaiting", waiting) if waiting else None
+
+    def job_of(self, number: int) -> str | None:
+        """Return the name of a trial's Job."""
+        return job_name(self.owner.name, self.owner.uid, number)
+
+    async def observe(self) -> Sequence[Observed]:
+        """Return every trial that has a Job or pods, or whose Job is being created."""
+        seen = self._cache.trials(self.owner.uid)
+        for number in seen.keys() - self._trials.keys():
+            self._trials[number] = _Trial()
+        found = []
+        for number, trial in list(self._trials.items()):
+            observed = self._observed(number, trial, seen.get(number))
+            if observed is not None:
+                found.append(observed)
+        return found
+
+    async def launch(self, trial: Suggestion) -> None:
+        """Create the trial's Job, in the background; one that exists is taken over."""
+        known = self._trials.get(trial.number)
+        if known is not None and not known.forgotten:
+            known.suggestion = trial
+            return
+        fresh = _Trial(trial)
+        self._trials[trial.number] = fresh
+        previous = known.request if known is not None else None
+        fresh.request = asyncio.create_task(self._create(trial, fresh, previous))
+
+    async def stop(self, number: int) -> None:
+        """Delete the trial's Job: its pods get SIGTERM and their grace period."""
+        trial = self._trials.get(number)
+        if trial is None or trial.stopping or trial.forgotten:
+            return
+        trial.stopping = True
+        previous = trial.request
+        trial.request = asyncio.create_task(self._delete(number, trial, previous))
+
+    async def forget(self, number: int) -> None:
+        """Delete the Job of a trial whose end was recorded."""
+        trial = self._trials.get(number)
+        if trial is None or trial.forgotten:
+            return
+        trial.forgotten = True
+        if trial.deleted is None and not trial.stopping:
+            trial.request = asyncio.create_task(self._delete(number, trial, trial.request))
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something of the study changed, and after `seconds` at the latest."""
+        timeout = min(seconds, self._next_deadline())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout)
+        self._changed.clear()
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    async def _create(self, suggestion: Suggestion, trial: _Trial, previous: asyncio.Task[None] | None) -> None:
+        await _quietly(previous)
+        jobs = collection(BATCH, "jobs", self.owner.namespace)
+        body = job_of(self.owner, self.spec, suggestion)
+
+        async def attempt() -> bool:
+            try:
+                await self._api.create(jobs, body)
+            except ConflictError:
+                return await self._adopt(f"{jobs}/{body['metadata']['name']}", trial)
+            trial.created = True
+            return True
+
+        await self._insist(attempt, trial, f"create Job {body['metadata']['name']}")
+
+    async def _adopt(self, path: str, trial: _Trial) -> bool:
+        """Take over a Job that exists; one that is on its way out has to be gone first."""
+        try:
+            found = await self._api.get(path)
+        except NotFoundError:
+            return False
+        if "deletionTimestamp" in found["metadata"]:
+            return False
+        self._cache.take_in("Job", False, found)
+        trial.created = True
+        return True
+
+    async def _delete(self, number: int, trial: _Trial, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None and not trial.created and trial.stopping:
+            previous.cancel()
+        await _quietly(previous)
+        name = job_name(self.owner.name, self.owner.uid, number)
+
+        async def attempt() -> bool:
+            await self._api.delete(f"{collection(BATCH, 'jobs', self.owner.namespace)}/{name}")
+            trial.deleted = self._now()
+            return True
+
+        await self._insist(attempt, trial, f"delete Job {name}")
+
+    async def _insist(self, attempt: Callable[[], Awaitable[bool]], trial: _Trial, what: str) -> None:
+        """Try until it succeeds, with a back-off: the trial is recorded already, so giving up would lose it."""
+        tries = 0
+        while True:
+            try:
+                if await attempt():
+                    break
+                why = Trouble("JobBeingDeleted", f"cannot {what} yet: an older Job of that name is being deleted")
+            except UnreachableError as error:
+                why = Trouble("ApiServerUnavailable", f"cannot {what}: {error}")
+            except ApiError as error:
+                reason = "QuotaExceeded" if error.over_quota else "JobRefused"
+                why = Trouble(reason, f"cannot {what}: {error}")
+            wait = min(_BACKOFF_SECONDS * 2**tries, _BACKOFF_LIMIT_SECONDS)
+            tries += 1
+            if tries > 1 or why.reason != "JobBeingDeleted":
+                trial.trouble = why
+                log.warning("%s; again in %.0f s", why.message, wait)
+            self._changed.set()
+            await asyncio.sleep(wait)
+        trial.trouble = None
+        self._changed.set()
+
+    # --- observing -------------------------------------------------------------------------------------------------
+
+    def _observed(self, number: int, trial: _Trial, objects: TrialObjects | None) -> Observed | None:
+        if trial.ended is not None and not trial.forgotten:
+            return Observed(number, Life.ENDED, end=trial.ended)
+        job = objects.job if objects is not None else None
+        pods = self._pods(trial, objects)
+        if trial.forgotten:
+            gone = objects is None and trial.request is not None and trial.request.done()
+            if gone or (trial.deleted is not None and self._now() > trial.deleted + _GONE_SECONDS):
+                del self._trials[number]
+            return None
+        if trial.stopping:
+            return self._stopped(number, trial, job, pods)
+        if job is None:
+            if objects is None and trial.request is None:
+                del self._trials[number]
+                return None
+            if trial.request is not None and (not trial.request.done() or objects is None):
+                return self._awaited(number, trial)
+            # Its Job was deleted by hand; it lives until its pods are gone.
+            if any(not pod.over for pod in pods):
+                return self._alive(number, pods)
+            return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+        port, gpus = self._port(), gpus_of(self.spec)
+        observed = observe(number, job, pods, gpus, port)
+        trial.last = observed
+        return self._judged(trial, observed, job, pods)
+
+    def _judged(self, trial: _Trial, observed: Observed, job: Any, pods: Sequence[PodView]) -> Observed:
+        """Add what time alone tells to what the trial's objects tell."""
+        if observed.end is None and (condition(job, "Complete") or condition(job, "Failed")):
+            return self._lagging(trial, observed, job)
+        if observed.life is Life.PENDING:
+            self._judge_start(trial, job, pods)
+            if trial.ended is not None:
+                return Observed(observed.number, Life.ENDED, end=trial.ended)
+        elif observed.end is not None and observed.end.reason in NEVER_STARTED:
+            self._count_start_failure(trial)
+        elif observed.life is Life.RUNNING or observed.end is not None:
+            self._start_failures = 0
+        return observed
+
+    def _awaited(self, number: int, trial: _Trial) -> Observed | None:
+        """Its Job is being created, or was and the watch has not told yet."""
+        if trial.request is not None and trial.request.done() and trial.created:
+            trial.complete_at = trial.complete_at or self._now()
+            if self._now() > trial.complete_at + _GONE_SECONDS:
+                # Created and gone before any watch told of it.
+                return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+        return Observed(number, Life.PENDING)
+
+    def _alive(self, number: int, pods: Sequence[PodView]) -> Observed:
+        started = min((p.started for p in pods if p.started is not None), default=None)
+        return Observed(
+            number, Life.RUNNING if started else Life.PENDING, started, gpus_of(self.spec) if started else 0
+        )
+
+    def _stopped(self, number: int, trial: _Trial, job: Any, pods: Sequence[PodView]) -> Observed | None:
+        """A trial that was told to stop lives until its pods are gone, or all have ended."""
+        if job is not None and trial.deleted is None:
+            ended = observe(number, job, pods, gpus_of(self.spec), self._port())
+            if ended.end is not None:
+                return ended
+        if trial.request is not None and not trial.request.done():
+            return self._alive(number, pods)
+        if any(not pod.over for pod in pods):
+            return self._alive(number, pods)
+        last = trial.last.end if trial.last is not None else None
+        finished = [p for p in (pods or list(trial.views.values())) if p.over]
+        end = last or End(
+            False, True, "Stopped", "it was told to stop", _last_words(finished), _spent(trial, gpus_of(self.spec))
+        )
+        trial.ended = end
+        return Observed(number, Life.ENDED, trial.last.started if trial.last else None, end=end)
+
+    def _lagging(self, trial: _Trial, observed: Observed, job: Any) -> Observed:
+        """The Job is over; wait a little for the watch on pods to tell how its pod ended."""
+        now = self._now()
+        trial.complete_at = trial.complete_at or now
+        if now < trial.complete_at + _POD_LAG_SECONDS:
+            return Observed(observed.number, Life.RUNNING, observed.started)
+        return Observed(observed.number, Life.ENDED, observed.started, end=failure_without_pods(job))
+
+    def _pods(self, trial: _Trial, objects: TrialObjects | None) -> list[PodView]:
+        """Read the pods, oldest first; each version of a pod once."""
+        if objects is None:
+            return []
+        trainer = trainer_in(self.owner.template["spec"]["template"]["spec"])["name"]
+        views = {}
+        for name, pod in objects.pods.items():
+            key = (name, str(pod["metadata"].get("resourceVersion")))
+            views[key] = trial.views.get(key) or pod_view(pod, trainer)
+        trial.views = views
+        return sorted(views.values(), key=lambda view: view.created)
+
+    def _port(self) -> int:
+        return metrics_port(trainer_in(self.owner.template["spec"]["template"]["spec"]))
+
+    # --- trials that cannot start ----------------------------------------------------------------------------------
+
+    @property
+    def _start_timeout(self) -> float:
+        return seconds_of(self.spec.trial_start_timeout)
+
+    def _judge_start(self, trial: _Trial, job: Any, pods: Sequence[PodView]) -> None:
+        """End a trial whose pod does not start in time. A suspended Job waits as long as it takes."""
+        since = self._waits_since(job)
+        if since is None or self._now() < since + self._start_timeout:
+            return
+        why = next((p.why_waiting for p in reversed(pods) if p.why_waiting), None)
+        detail = why or ("its pod did not start" if pods else "its Job got no pod: is a quota in the way?")
+        self._count_start_failure(trial)
+        # One trial may be at fault; when none can start, none of them is.
+        interrupted = self._start_failures > START_FAILURES_TOLERATED
+        limit = self.spec.trial_start_timeout
+        trial.ended = End(False, interrupted, "StartTimeout", f"it did not start within {limit}: {detail}", None)
+
+    def _count_start_failure(self, trial: _Trial) -> None:
+        if trial.ended is not None:
+            return
+        self._start_failures += 1
+        extra = max(0, self._start_failures - START_FAILURES_TOLERATED)
+        self._probe_after = self._now() + min(_PROBE_SECONDS * 2**extra, _PROBE_LIMIT_SECONDS)
+
+    def _waits_since(self, job: Any) -> float | None:
+        if job["spec"].get("suspend"):
+            return None
+        status = job.get("status") or {}
+        return unix(status.get("startTime") or job["metadata"].get("creationTimestamp"))
+
+    def _why_waiting(self, trial: _Trial) -> str | None:
+        if trial.forgotten or trial.last is None or trial.last.life is not Life.PENDING:
+            return None
+        return next((view.why_waiting for view in trial.views.values() if view.why_waiting), None)
+
+    def _next_deadline(self) -> float:
+        """Seconds until time alone may change what is observed."""
+        times = [self._probe_after] if self._start_failures >= START_FAILURES_TOLERATED else []
+        seen = self._cache.trials(self.owner.uid)
+        for number, trial in self._trials.items():
+            if trial.complete_at is not None and trial.ended is None:
+                times.append(trial.complete_at + _POD_LAG_SECONDS)
+            if trial.last is not None and trial.last.life is Life.PENDING and number in seen:
+                job = seen[number].job
+                since = None if job is None else self._waits_since(job)
+                if since is not None:
+                    times.append(since + self._start_timeout)
+        now = self._now()
+        return min((max(0.05, at - now) for at in times), default=_GONE_SECONDS)
+
+
+def _last_words(pods: Sequence[PodView]) -> Any:
+    from kubestudy.study.message import parse_message  # noqa: PLC0415
+
+    return next((parse_message(p.message) for p in reversed(pods) if p.message), None)
+
+
+def _spent(trial: _Trial, gpus: int) -> float:
+    return gpus * sum(v.finished - v.started for v in trial.views.values() if v.started and v.finished)
+
+
+async def _quietly(task: asyncio.Task[None] | None) -> None:
+    """Wait for an earlier request; its troubles were told already."""
+    if task is not None:
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asyncio.shield(task) if not task.cancelled() else None

@@ -1,0 +1,237 @@
+"""The life of one study in a cluster: validated, run by its loop, woken by changes, and gone when it is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from kubestudy.api.status import StudyStatus
+from kubestudy.api.study import HyperparameterStudy, Metadata
+from kubestudy.api.validation import validate
+from kubestudy.cluster.api import ApiError, KubeApi
+from kubestudy.cluster.cache import Cache
+from kubestudy.cluster.events import EventRecorder
+from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.runtime import ClusterRuntime
+from kubestudy.cluster.status import StatusWriter
+from kubestudy.cluster.template import template_problem
+from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.scrape import ScrapedMetrics
+from kubestudy.search.archive import Archive, Record
+from kubestudy.search.checks import search_problems
+from kubestudy.study.loop import StudyLoop
+from kubestudy.study.ports import Event, StudyError, Trouble
+from kubestudy.study.view import View, degraded, failed
+
+log = logging.getLogger(__name__)
+
+_BACKOFF_SECONDS = 2.0
+_BACKOFF_LIMIT_SECONDS = 120.0
+_FLUSH_SECONDS = 5.0
+_SCRAPE_SECONDS = 1.0
+# More is of no use to a reader, and an object's status is small.
+_PROBLEMS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all studies of an operator share.
+
+    Attributes:
+        api: The API server.
+        cache: Jobs and pods.
+        archive: The storage.
+        metrics: The operator's own.
+        beats: When each study's loop last turned, by uid.
+    """
+
+    api: KubeApi
+    cache: Cache
+    archive: Archive
+    metrics: OperatorMetrics
+    beats: dict[str, float]
+
+
+class StudyLife:
+    """One study, from the moment it is seen until it is deleted or the operator stops.
+
+    Args:
+        body: The object, as the API server sends it.
+        services: What it needs.
+    """
+
+    def __init__(self, body: Mapping[str, Any], services: Services) -> None:
+        self._body = body
+        self._services = services
+        self._changed = asyncio.Event()
+        self._loop: StudyLoop | None = None
+        self._runtime: ClusterRuntime | None = None
+        metadata = body["metadata"]
+        self.namespace, self.name, self.uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        owner = self._owner()
+        self._writer = StatusWriter(owner, services.api, body.get("status"))
+        self._events = EventRecorder(owner, services.api)
+        self._status = _known_status(body)
+
+    def _owner(self) -> Owner:
+        template = (self._body.get("spec") or {}).get("jobTemplate") or {}
+        return Owner(self.name, self.namespace, self.uid, template)
+
+    @property
+    def record(self) -> Record:
+        """What the storage knows the study by."""
+        policy = (self._body.get("spec") or {}).get("historyPolicy") or "Retain"
+        return Record(self.namespace, self.name, self.uid, policy)
+
+    def update(self, body: Mapping[str, Any]) -> None:
+        """Take a newer version of the object."""
+        old, self._body = self._body, body
+        if body.get("spec") == old.get("spec"):
+            return
+        self._changed.set()
+        if self._loop is not None and self._runtime is not None:
+            study, _ = validate(_manifest(body), search_problems)
+            if study is None:
+                log.warning("%s/%s: the changed spec is not valid: the old one stays", self.namespace, self.name)
+                return
+            self._runtime.owner, self._runtime.spec = self._owner(), study.spec
+            self._loop.update(study)
+
+    async def run(self) -> None:
+        """Run the study until cancelled."""
+        backoff = _BACKOFF_SECONDS
+        while True:
+            self._changed.clear()
+            try:
+                if not self._is_done():
+                    await self._once()
+                backoff = _BACKOFF_SECONDS
+                await self._changed.wait()
+            except (StudyError, ApiError) as error:
+                storage = isinstance(error, StudyError)
+                self._trouble(Trouble("StorageUnavailable" if storage else "ApiServerUnavailable", str(error)))
+                if storage:
+                    self._services.metrics.storage_errors.inc()
+            except Exception as error:  # whatever it is, other studies go on
+                log.exception("%s/%s: an error of the operator's own", self.namespace, self.name)
+                self._trouble(
+                    Trouble("InternalError", f"{type(error).__name__}: {error}; the operator's log says more")
+                )
+            else:
+                continue
+            log.warning("%s/%s: trying again in %.0f s", self.namespace, self.name, backoff)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), backoff)
+            backoff = min(backoff * 2, _BACKOFF_LIMIT_SECONDS)
+
+    async def close(self) -> None:
+        """Write what is left to write, a limited time."""
+        await self._events.flush(_FLUSH_SECONDS)
+        await self._writer.flush(_FLUSH_SECONDS)
+        await self._writer.close()
+
+    async def gone(self) -> None:
+        """The study was deleted: its Jobs go by themselves, its history if it was to."""
+        await self._writer.close()
+        self._services.metrics.drop(self.namespace, self.name)
+        if self.record.history == "Delete":
+            await asyncio.to_thread(self._services.archive.delete, self.record)
+
+    def _is_done(self) -> bool:
+        """Tell whether nothing is to be done: what is written about this generation is an end."""
+        status = self._status
+        if status is None or status.phase not in ("Complete", "Failed"):
+            return False
+        self._services.metrics.show(self.namespace, self.name, status)
+        generation: int | None = self._body["metadata"].get("generation")
+        return status.observed_generation == generation
+
+    async def _once(self) -> None:
+        """Run the study until it is over, or stands still."""
+        body = self._body
+        study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
+        if study is None:
+            shown = "; ".join(map(str, problems[:_PROBLEMS_SHOWN]))
+            more = f"; and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
+            self._refuse(body, "InvalidSpec", f"{shown}{more}")
+            return
+        problem = await template_problem(self._owner(), study.spec, self._services.api)
+        if problem is not None:
+            self._refuse(body, "InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
+            return
+        await self._run_valid(study)
+
+    async def _run_valid(self, study: HyperparameterStudy) -> None:
+        services = self._services
+        search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
+        runtime = ClusterRuntime(self._owner(), study.spec, services.api, services.cache)
+        metrics = ScrapedMetrics(interval=_SCRAPE_SECONDS)
+        before = self._status.conditions if self._status is not None else ()
+        loop = StudyLoop(study, search, runtime, metrics, self, time.time, before)
+        self._loop, self._runtime = loop, runtime
+        try:
+            await loop.run()
+            await runtime.settle(_FLUSH_SECONDS)
+        finally:
+            self._loop = self._runtime = None
+            services.beats.pop(self.uid, None)
+            metrics.close()
+            await runtime.close()
+
+    # --- the loop's audience ---------------------------------------------------------------------------------------
+
+    def show(self, view: View) -> None:
+        """Take the study's newest state."""
+        self._services.beats[self.uid] = time.monotonic()
+        self._want(view.status)
+
+    def tell(self, event: Event) -> None:
+        """Take something worth telling a person."""
+        self._events.tell(event)
+
+    # --- troubles --------------------------------------------------------------------------------------------------
+
+    def _want(self, status: StudyStatus) -> None:
+        self._status = status
+        self._services.metrics.show(self.namespace, self.name, status)
+        self._writer.want(status)
+
+    def _refuse(self, body: Mapping[str, Any], reason: str, message: str) -> None:
+        metadata = Metadata.model_validate(_metadata(body), by_alias=True)
+        self._want(failed(metadata, reason, message, time.time(), self._status))
+        self._events.tell(Event(reason, message, warning=True))
+
+    def _trouble(self, trouble: Trouble) -> None:
+        """Say that the study cannot go on for now; everything else of its status stays."""
+        status = self._status or StudyStatus()
+        rest = [c for c in status.conditions if c.type != "Degraded"]
+        condition = degraded(self._body["metadata"].get("generation"), trouble, time.time(), status.conditions)
+        self._want(status.model_copy(update={"conditions": [*rest, condition]}))
+        self._events.tell(Event(trouble.reason, trouble.message, warning=True))
+
+
+def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: body["metadata"].get(key) for key in ("name", "namespace", "generation")}
+
+
+def _manifest(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": body.get("apiVersion"),
+        "kind": body.get("kind"),
+        "metadata": _metadata(body),
+        "spec": body.get("spec"),
+    }
+
+
+def _known_status(body: Mapping[str, Any]) -> StudyStatus | None:
+    try:
+        return StudyStatus.model_validate(body["status"], by_alias=True, by_name=False)
+    except (KeyError, ValidationError):
+        return None

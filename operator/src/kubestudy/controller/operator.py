@@ -1,0 +1,120 @@
+"""`kubestudy operator`: start everything, work while leading, stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+
+from kubestudy.api.crd import NAME as CRD_NAME
+from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError
+from kubestudy.cluster.cache import Cache
+from kubestudy.controller.http import Health, serve
+from kubestudy.controller.leader import lead
+from kubestudy.controller.life import Services
+from kubestudy.controller.listing import fill, list_studies
+from kubestudy.controller.registry import Registry
+from kubestudy.controller.settings import Settings
+from kubestudy.controller.watching import watch
+from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.search.archive import Archive
+from kubestudy.search.search import quiet
+
+log = logging.getLogger(__name__)
+
+_LAG_SECONDS = 1.0
+_CRD_SECONDS = 5.0
+
+
+async def operate(settings: Settings) -> bool:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Returns:
+        Whether it was told to stop; False if it lost its Lease, so that it is to be started again.
+
+    Raises:
+        ApiError: No cluster is configured.
+        OSError: Its port is taken.
+    """
+    quiet()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics = OperatorMetrics()
+    api = await KubeApi.from_environment(metrics.request)
+    services = Services(api, Cache(), Archive(settings.storage_place), metrics, {})
+    health = Health(services.beats)
+    server = await serve(settings.health_address, settings.health_port, health, metrics)
+    lag = asyncio.create_task(_watch_lag(metrics))
+    try:
+        return await _until_stopped(settings, services, health, stop)
+    finally:
+        lag.cancel()
+        await server.cleanup()
+        await api.close()
+
+
+async def _until_stopped(settings: Settings, services: Services, health: Health, stop: asyncio.Event) -> bool:
+    async def work() -> None:
+        await _work(settings, services, health, stop)
+
+    if not settings.leader_election:
+        await work()
+        return True
+    # A standby is ready too: it is what takes over.
+    health.ready = True
+    return await lead(services.api, settings.lease_namespace, settings.lease_name, work, stop)
+
+
+async def _work(settings: Settings, services: Services, health: Health, stop: asyncio.Event) -> None:
+    """Look after all studies until told to stop."""
+    await _wait_for_crd(settings, services.api, stop)
+    registry = Registry(services)
+    if stop.is_set():
+        return
+    await fill(services.cache, services.api, settings.namespaces)
+    await registry.resync(await list_studies(services.api, settings.namespaces))
+    await registry.clean_up()
+    resync = asyncio.create_task(_resync(settings, services, registry))
+    health.ready = True
+    try:
+        await watch(services.cache, registry, settings.namespaces, stop)
+    finally:
+        stop.set()
+        resync.cancel()
+        await asyncio.gather(resync, return_exceptions=True)
+        await registry.close()
+
+
+async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -> None:
+    """Wait until the CRD is installed: kopf would look for it only once."""
+    while not stop.is_set():
+        try:
+            await list_studies(api, settings.namespaces)
+        except NotFoundError:
+            log.warning("the CRD %s is not installed: apply it (kubestudy crd); looking again", CRD_NAME)
+        except ApiError as error:
+            log.warning("cannot list studies: %s; trying again", error)
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _CRD_SECONDS)
+
+
+async def _resync(settings: Settings, services: Services, registry: Registry) -> None:
+    while True:
+        await asyncio.sleep(settings.resync_seconds)
+        try:
+            await fill(services.cache, services.api, settings.namespaces)
+            await registry.resync(await list_studies(services.api, settings.namespaces))
+        except ApiError as error:
+            log.warning("the regular look at everything failed: %s", error)
+
+
+async def _watch_lag(metrics: OperatorMetrics) -> None:
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(_LAG_SECONDS)
+        metrics.loop_lag.set(max(0.0, time.monotonic() - began - _LAG_SECONDS))

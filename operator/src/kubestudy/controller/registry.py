@@ -1,0 +1,80 @@
+"""Every study's life, by uid: begun when the study is seen, ended when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kubestudy.controller.life import Services, StudyLife
+from kubestudy.study.ports import StudyError
+
+log = logging.getLogger(__name__)
+
+
+class Registry:
+    """The studies an operator looks after.
+
+    Args:
+        services: What they need.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lives: dict[str, tuple[StudyLife, asyncio.Task[None]]] = {}
+
+    def seen(self, body: Mapping[str, Any]) -> None:
+        """A study is there, new or changed."""
+        uid = body["metadata"]["uid"]
+        known = self._lives.get(uid)
+        if known is not None:
+            known[0].update(body)
+            return
+        if "deletionTimestamp" in body["metadata"]:
+            return  # somebody else's finalizer keeps it for now; nothing is to be started
+        life = StudyLife(body, self._services)
+        name = f"{life.namespace}/{life.name}"
+        self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
+        log.info("looking after %s", name)
+
+    async def gone(self, uid: str) -> None:
+        """A study was deleted."""
+        known = self._lives.pop(uid, None)
+        if known is None:
+            return
+        life, task = known
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await life.gone()
+        except StudyError as error:
+            log.warning("the history of %s/%s is not deleted: %s", life.namespace, life.name, error)
+        log.info("%s/%s was deleted", life.namespace, life.name)
+
+    async def resync(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Take in a full listing: what is not in it is gone."""
+        listed = {body["metadata"]["uid"]: body for body in bodies}
+        for uid in self._lives.keys() - listed.keys():
+            await self.gone(uid)
+        for body in listed.values():
+            self.seen(body)
+
+    async def clean_up(self) -> None:
+        """Delete the histories of studies that were deleted while no operator ran, where they were to go."""
+        archive = self._services.archive
+        try:
+            for record in await asyncio.to_thread(archive.records):
+                if record.history == "Delete" and record.uid not in self._lives:
+                    log.info("deleting the history of %s/%s, which is gone", record.namespace, record.name)
+                    await asyncio.to_thread(archive.delete, record)
+        except StudyError as error:
+            log.warning("the histories of deleted studies stay for now: %s", error)
+
+    async def close(self) -> None:
+        """End all lives; their trials go on."""
+        lives = list(self._lives.values())
+        for _, task in lives:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in lives), return_exceptions=True)
+        await asyncio.gather(*(life.close() for life, _ in lives), return_exceptions=True)

@@ -1,0 +1,1 @@
+"""A Kubernetes cluster for tests and for trying things out: upstream's own programs, built from their Go modules."""
