@@ -12,7 +12,7 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.search import OptunaSearch
 from kubestudy.search.storage import open_storage
 from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event
+from kubestudy.study.ports import Event, Trouble
 from kubestudy.study.trial import End, Life, Observed, Result, Sample, Suggestion
 from kubestudy.study.view import View
 
@@ -131,6 +131,12 @@ class SimulatedRuntime:
 
     def room(self) -> int | None:
         return None if self.limit is None else max(0, self.limit - len(self.world.alive()))
+
+    def trouble(self) -> Trouble | None:
+        return None
+
+    def job_of(self, number: int) -> str | None:
+        return f"demo-{number}"
 
     async def observe(self) -> Sequence[Observed]:
         return [

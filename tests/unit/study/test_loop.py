@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import quiet
 from kubestudy.search.storage import open_storage
-from kubestudy.study.loop import StudyLoop
+from kubestudy.study.loop import (
+    INTERRUPTION_LIMIT_SECONDS,
+    INTERRUPTION_SECONDS,
+    INTERRUPTIONS_TOLERATED,
+    StudyLoop,
+)
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Result, Suggestion
 from support.manifests import LR, study_of
@@ -190,6 +196,22 @@ def test_a_trial_that_vanishes_from_the_runtime_runs_again(journal: Path) -> Non
     view = asyncio.run(loop_of(study(), world, journal).run())
     assert view.status.trials.complete == 6
     assert world.executions[0] == 2
+
+
+def test_a_trial_that_is_always_interrupted_waits_longer_each_time_and_is_given_up_at_last(journal: Path) -> None:
+    world = World()
+    lost: list[float] = []
+
+    def vanish(w: World) -> None:
+        if w.runs.pop(0, None) is not None:
+            lost.append(w.now)
+
+    world.on_wait = vanish
+    view = asyncio.run(loop_of(study(), world, journal).run())
+    assert (view.status.trials.complete, view.status.trials.failed) == (5, 1)
+    assert world.executions[0] == len(lost) == INTERRUPTIONS_TOLERATED + 1
+    waits = [after - before for before, after in pairwise(lost)]
+    assert waits[-1] >= INTERRUPTION_LIMIT_SECONDS > waits[1] >= INTERRUPTION_SECONDS
 
 
 def test_gpu_time_is_counted_once(journal: Path) -> None:

@@ -86,7 +86,7 @@ def test_exactly_one_condition_holds_and_it_says_why(
     assert status.phase == phase
     true = [c for c in status.conditions if c.status == "True"]
     assert [(c.type, c.reason) for c in true] == [(holds, reason)]
-    assert {c.type for c in status.conditions} == {"Progressing", "Complete", "Failed", "Suspended"}
+    assert {c.type for c in status.conditions} == {"Progressing", "Complete", "Failed", "Suspended", "Degraded"}
     assert (status.completion_time is not None) == plan.over
 
 
@@ -94,7 +94,7 @@ def test_a_conditions_time_stays_while_it_does_not_change() -> None:
     study, running = study_of(), Facts(live=frozenset({0}))
     first = of(study, facts=running)
     second = of(study, facts=running, plan=Plan(ending=DONE), now=NOW + 60, before=first.conditions)
-    assert [c.last_transition_time for c in second.conditions] == ["2026-01-31T12:00:00Z"] * 4
+    assert [c.last_transition_time for c in second.conditions] == ["2026-01-31T12:00:00Z"] * 5
     over = Plan(ending=DONE, over=True)
     done = Facts(complete=6)
     third = of(study, facts=done, plan=over, now=NOW + 95, before=second.conditions, completed=NOW + 90)
@@ -103,6 +103,7 @@ def test_a_conditions_time_stays_while_it_does_not_change() -> None:
         "Complete": "2026-01-31T12:01:30Z",
         "Failed": "2026-01-31T12:00:00Z",
         "Suspended": "2026-01-31T12:00:00Z",
+        "Degraded": "2026-01-31T12:00:00Z",
     }
 
 
