@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST_ARGS ?=
 
-.PHONY: setup run test lint bench browser lock clean
+.PHONY: setup run test lint bench browser cluster cluster-down lock clean
 
 setup: .venv/ready
 
@@ -22,6 +22,12 @@ setup: .venv/ready
 
 run: setup
 	$(BIN)/kubestudy run examples/digits-mlp.yaml
+
+cluster: setup
+	cd tests && ../$(BIN)/python -m support.cluster.cluster up
+
+cluster-down: setup
+	cd tests && ../$(BIN)/python -m support.cluster.cluster down
 
 test: setup browser lint
 	$(BIN)/coverage erase

@@ -102,6 +102,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             " || self.objectives.exists(o, has(o.target))"
             " || (has(self.sampler) && self.sampler.name == 'grid')",
             "the study would never end: set maxTrials, maxDuration, maxGpuHours or patience, or a target",
+            ".budget",
         ),
         _rule(
             "self.objectives.all(o, self.objectives.exists_one(p,"

@@ -55,6 +55,7 @@ class _Trial:
     Attributes:
         request: The request under way for it.
         created: Whether its Job was created in this process's life; its watch event may be on its way.
+        seen: Whether the watch has told of its Job.
         deleted: When its Job's deletion was acknowledged; until the watch tells, what it tells is old.
         stopping: Whether it was told to stop.
         forgotten: Whether its end was recorded: it is of no interest any more.
@@ -67,6 +68,7 @@ class _Trial:
     suggestion: Suggestion | None = None
     request: asyncio.Task[None] | None = None
     created: bool = False
+    seen: bool = False
     deleted: float | None = None
     stopping: bool = False
     forgotten: bool = False
@@ -274,12 +276,13 @@ class ClusterRuntime:
             if objects is None and trial.request is None:
                 del self._trials[number]
                 return None
-            if trial.request is not None and (not trial.request.done() or objects is None):
+            if trial.request is not None and not (trial.request.done() and trial.seen):
                 return self._awaited(number, trial)
             # Its Job was deleted by hand; it lives until its pods are gone.
             if any(not pod.over for pod in pods):
                 return self._alive(number, pods)
             return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+        trial.seen = True
         port, gpus = self._port(), gpus_of(self.spec)
         observed = observe(number, job, pods, gpus, port)
         trial.last = observed
@@ -382,10 +385,12 @@ class ClusterRuntime:
         self._probe_after = self._now() + min(_PROBE_SECONDS * 2**extra, _PROBE_LIMIT_SECONDS)
 
     def _waits_since(self, job: Any) -> float | None:
-        if job["spec"].get("suspend"):
-            return None
         status = job.get("status") or {}
-        return unix(status.get("startTime") or job["metadata"].get("creationTimestamp"))
+        suspended = next((c for c in status.get("conditions") or [] if c["type"] == "Suspended"), None)
+        if job["spec"].get("suspend") or (suspended is not None and suspended["status"] == "True"):
+            return None  # as long as Kueue, or whoever suspended it, likes
+        resumed = suspended["lastTransitionTime"] if suspended is not None else None
+        return unix(resumed or status.get("startTime") or job["metadata"].get("creationTimestamp"))
 
     def _why_waiting(self, trial: _Trial) -> str | None:
         if trial.forgotten or trial.last is None or trial.last.life is not Life.PENDING:

@@ -14,8 +14,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
+from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 from kubestudy.cluster.api import ApiError, KubeApi
@@ -26,6 +29,20 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 10
 RENEW_SECONDS = 7
 RETRY_SECONDS = 2
+
+
+class _Lease(LeaseLock):
+    """The library's lock, but for its creation, which asks for `pretty=True` where the client wants a text."""
+
+    async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
+        """Create the Lease; return whether it was created by this candidate."""
+        body = client.V1Lease(metadata=client.V1ObjectMeta(name=name), spec=self.update_lease(election_record))
+        try:
+            await self.api_instance.create_namespaced_lease(namespace, body)
+        except ApiException as error:
+            log.warning("the lease %s/%s cannot be created: %s", namespace, name, error.reason)
+            return False
+        return True
 
 
 async def lead(
@@ -57,7 +74,7 @@ async def lead(
     async def lost() -> None:
         log.error("the lease %s/%s is lost", namespace, name)
 
-    lock = LeaseLock(name, namespace, identity, api.client)
+    lock = _Lease(name, namespace, identity, api.client)
     config = Config(lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, working, lost)
     elected = asyncio.create_task(LeaderElection(config).run())
     stopped, finished = asyncio.create_task(stop.wait()), asyncio.create_task(done.wait())
@@ -66,6 +83,8 @@ async def lead(
         if stopped.done() and leading.is_set():
             await asyncio.wait({elected, finished}, return_when=asyncio.FIRST_COMPLETED)
         kept = not elected.done()
+        if not kept and elected.exception() is not None:
+            log.error("the election ended: %r", elected.exception())
     finally:
         for task in (elected, finished, stopped):
             task.cancel()

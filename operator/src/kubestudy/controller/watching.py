@@ -18,7 +18,7 @@ from kubestudy.api.study import GROUP, VERSION
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.registry import Registry
 
-_SERVER_SECONDS = 300.0
+_SERVER_SECONDS = 300  # a whole number: it goes into the URL as it is
 _MARGIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 30.0

@@ -1,0 +1,170 @@
+"""The cluster that tests and `make cluster` use: the one KUBECONFIG names, else one of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.cluster import processes, simulated
+from support.cluster.control_plane import ControlPlane
+from support.cluster.tools import CONTROL_PLANE, kubernetes
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOY = ROOT / "operator" / "deploy"
+NAMESPACE = "kubestudy-system"
+ACCOUNT = "kubestudy-operator"
+OPERATOR_SECONDS = 60
+
+
+class Cluster:
+    """A Kubernetes cluster with our CRD and RBAC in it.
+
+    Args:
+        folder: Where its files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.control_plane = ControlPlane(folder)
+
+    def up(self) -> Cluster:
+        """Start it, with simulated nodes, the CRD and the operator's RBAC."""
+        self.control_plane.up()
+        simulated.up(self.control_plane)
+        self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", DEPLOY / "crd.yaml", "-f", DEPLOY / "rbac.yaml")
+        self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
+        return self
+
+    def down(self) -> None:
+        """End it."""
+        simulated.down(self.control_plane)
+        self.control_plane.down()
+
+    def kubectl(self, *arguments: str | Path, **options: Any) -> str:
+        """Run kubectl as the administrator."""
+        return self.control_plane.kubectl(*arguments, **options)
+
+    def get(self, *arguments: str, namespace: str = "default") -> Any:
+        """Return what `kubectl get ... -o json` prints; None if there is no such object."""
+        text = self.kubectl("get", *arguments, "-n", namespace, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
+        """Apply objects."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
+
+    def patch(self, kind: str, name: str, changes: Mapping[str, Any], namespace: str = "default") -> None:
+        """Merge changes into an object."""
+        self.kubectl("patch", kind, name, "-n", namespace, "--type=merge", "-p", json.dumps(changes))
+
+    def new_namespace(self, name: str) -> str:
+        """Make a namespace."""
+        self.kubectl("create", "namespace", name)
+        return name
+
+    def operator_kubeconfig(self) -> Path:
+        """Return a kubeconfig of the operator's own service account: it has the rights of its Role, no more."""
+        token = self.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=24h").strip()
+        return self.control_plane.kubeconfig_for(token, self.folder / "operator.kubeconfig", NAMESPACE)
+
+    def audit(self, user: str = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}") -> list[dict[str, Any]]:
+        """Return what the audit log has of a user, after giving the API server time to write it."""
+        time.sleep(2)
+        with self.control_plane.audit_log.open() as log:
+            entries = (json.loads(line) for line in log if user in line)
+            return [entry for entry in entries if entry["user"]["username"] == user]
+
+
+@dataclass
+class Operator:
+    """A running `kubestudy operator`, as a process of this machine.
+
+    Attributes:
+        process: The process.
+        port: The port of its probes and metrics.
+        log: Its log.
+    """
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def kill(self) -> None:
+        """End it at once, as a lost node would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(OPERATOR_SECONDS)
+
+
+def start_operator(
+    cluster: Cluster,
+    folder: Path,
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "kubestudy"),
+    environment: Mapping[str, str] | None = None,
+) -> Operator:
+    """Start an operator with the rights of its service account.
+
+    Args:
+        cluster: Where.
+        folder: Its storage and log.
+        arguments: More flags.
+        program: What the interpreter runs.
+        environment: More variables.
+    """
+    port = processes.free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "operator.log"
+    command = [
+        sys.executable, *program, "operator", f"--storage={folder / 'storage'}", f"--health-port={port}",
+        "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
+    ]  # fmt: skip
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
+        )
+    return Operator(process, port, log)
+
+
+def until(true: Callable[[], Any], seconds: float = 60, every: float = 0.2, what: str = "it") -> Any:
+    """Wait until something is true; return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {seconds:.0f} s")
+        time.sleep(every)
+    return found
+
+
+def main() -> None:
+    """`make cluster` and `make cluster-down`."""
+    folder = ROOT / ".cluster"
+    cluster = Cluster(folder)
+    if sys.argv[1:] == ["down"]:
+        cluster.down()
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    kubernetes(*CONTROL_PLANE).programs()
+    cluster.up()
+    print(f"export KUBECONFIG={cluster.control_plane.kubeconfig}")
+
+
+if __name__ == "__main__":
+    main()
