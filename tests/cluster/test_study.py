@@ -84,7 +84,9 @@ def test_a_wrong_job_template_fails_the_study_with_the_api_servers_words(study: 
     study.until_phase("Failed")
     failed = study.condition("Failed")
     assert failed["reason"] == "InvalidJobTemplate"
-    assert 'spec.jobTemplate.spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"' in failed["message"]
+    assert (
+        'spec.jobTemplate.spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"' in failed["message"]
+    )
     assert not study.jobs
 
 

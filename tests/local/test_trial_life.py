@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from support.study import SQUARE, Finished, kubestudy, manifest, trials, write
+from support.study import SQUARE, Finished, kubestudy, manifest, start, trials, write
 from support.wait import until
 
 
@@ -181,3 +182,33 @@ def test_logs_results_and_parameters_are_kept(tmp_path: Path) -> None:
         assert json.loads((folder / "result.json").read_text())["values"].keys() == {"y"}
     ends = [trial["number"] for trial in trials(tmp_path)]
     assert all(b == a + 1 for a, b in pairwise(ends))
+
+
+def test_a_study_whose_first_ten_trials_all_fail_ends_whatever_its_budget(tmp_path: Path) -> None:
+    done = run(tmp_path, manifest("echo broken >&2; exit 1", budget={"maxDuration": "1h"}))
+    assert done.code == 1
+    failed = next(c for c in done.json["status"]["conditions"] if c["type"] == "Failed")
+    assert failed["reason"] == "EveryTrialFails"
+    assert "broken" in failed["message"]
+    assert 10 <= len(trials(tmp_path)) <= 12
+
+
+def test_the_same_name_with_a_misspelt_option_is_one_fault(tmp_path: Path) -> None:
+    study = manifest(pruner={"name": "medain", "options": {"n_startup_trials": 3}})
+    done = kubestudy("validate", write(tmp_path, study), cwd=tmp_path)
+    assert len(done.err.splitlines()) == 1
+    assert "did you mean median?" in done.err
+
+
+def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path: Path) -> None:
+    study = manifest("trap '' TERM; while :; do sleep 0.1; done", pod={"terminationGracePeriodSeconds": 60})
+    running = start("run", write(tmp_path, study), cwd=tmp_path)
+    until(lambda: len(list((tmp_path / ".kubestudy").glob("demo/trials/*/trial.log"))) == 2)
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    time.sleep(1)
+    begun = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 130
+    assert time.monotonic() - begun < 20
+    assert {t["state"] for t in trials(tmp_path)} == {"Waiting"}

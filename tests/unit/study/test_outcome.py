@@ -120,7 +120,7 @@ def test_only_a_success_with_finite_values_is_complete_and_only_the_unblamed_run
         ({"values": {"loss": 0.1}}, Result(values={"loss": 0.1})),
         ({"version": 1, "values": {"a": 1}, "curve": {"a": [[1, 0.5], [2, 0.25]]}, "reason": None}, None),
         ({"values": {}, "reason": "OutOfMemory", "message": "m"}, Result(reason="OutOfMemory", message="m")),
-        ({"values": {"a": True, "b": "1", "c": None, "d": [1]}}, Result()),
+        ({"values": {"a": True, "b": "1", "c": None, "d": [1]}}, Result(invalid="holds what is no number: a is true")),
         ({"values": {"a": "Infinity", "b": "-Infinity"}}, Result(values={"a": math.inf, "b": -math.inf})),
         ({"values": [1], "curve": 3, "reason": 4}, Result()),
         ({"values": {}, "curve": {"a": [[-1, 1], [1.5, 1], [True, 1], [1], "x", [2, "NaN?"], [3, 1]]}}, "one point"),
@@ -146,6 +146,14 @@ def test_what_is_no_message_says_so_in_a_line(text: str) -> None:
     assert result.invalid is not None
     assert len(result.invalid) < 200
     assert text[:50] in result.invalid
+
+
+def test_a_value_that_is_no_number_is_shown_as_it_was_written() -> None:
+    end = End(True, False, "Completed", "", parse_message('{"values": {"loss": "0.5"}}'))
+    outcome = outcome_of(end, None, OBJECTIVES)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "InvalidResult"
+    assert 'loss is "0.5"' in outcome.message
 
 
 def test_no_message_is_none() -> None:

@@ -20,7 +20,7 @@ from kubestudy_trainer.metrics_server import LastValues, MetricsServer
 from kubestudy_trainer.process_hooks import ProcessHooks
 from kubestudy_trainer.reasons import Reason
 
-_METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
+_METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,127}")
 _TAIL_LINES = 12
 
 
@@ -306,7 +306,7 @@ def _checked(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
         if not _METRIC_NAME.fullmatch(name):
             raise ValueError(
                 f"the metric name {name!r} must begin with a letter or underscore, hold only letters, "
-                "digits, underscores and dots, and have at most 128 characters"
+                "digits and _ . : / -, and have at most 128 characters"
             )
         if isinstance(value, (str, bytes)):
             raise ValueError(f"the metric {name} is {value!r}, which is text and not a number")  # noqa: TRY004

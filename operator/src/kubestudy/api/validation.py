@@ -206,12 +206,15 @@ def _judge_the_rest(
             error = again
             continue
         found_paths = {problem.path for problem in found}
+        # Options can be judged only by the name they belong to.
+        named = found_paths & {"spec.sampler.name", "spec.pruner.name"}
         return [
             problem
             for problem in (*_typos(rest), *_checked(study.spec, also, _names(data)))
             if not any(_within(problem.path, place) for place in silent)
             and not ("spec.parameters" in silent and "$(" in problem.sentence)
             and not any(_within(place, problem.path) for place in found_paths)
+            and not any(_within(problem.path, place.removesuffix("name") + "options") for place in named)
         ]
     return []
 

@@ -92,5 +92,6 @@ def history_of(named: str, directory: Path | None, storage: str | None) -> tuple
     if isinstance(place.storage, Path) and not place.storage.is_file():
         known = sorted(p.parent.name for p in DEFAULT_BASE.glob("*/journal.log"))
         there = f"; there are {', '.join(known)}" if known and directory is None else ""
-        raise StudyError(f"no study was run in {place.folder.path}{there}")
+        where = "" if place.folder.path.is_absolute() else f" (from {Path.cwd()}; its folder can be named with --dir)"
+        raise StudyError(f"no study was run in {place.folder.path}{where}{there}")
     return place, History(place.open(), place.name, place.where)

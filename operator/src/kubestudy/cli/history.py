@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ def show_trials(named: str, directory: Path | None, storage: str | None, form: F
     """
     quiet()
     try:
-        _, history = history_of(named, directory, storage)
+        place, history = history_of(named, directory, storage)
         records = history.best() if best else history.trials()
+        if not place.folder.is_run:
+            # What the storage has as running waits for the next run.
+            records = [replace(r, state="Waiting") if r.state == "Running" else r for r in records]
     except (StudyError, ManifestError) as error:
         return _refused(error)
     if form is Format.TABLE:

@@ -130,17 +130,18 @@ def _run_locked(
     with Progress(study.metadata.name, study.spec, err) as progress:
         view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, workers, progress))
     finished = study.model_copy(update={"status": view.status})
-    if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
-        tried = any(c.reason == "SearchSpaceExhausted" for c in view.status.conditions)
-        on = "" if tried else "a larger budget goes on with it, "
-        note(f"the study had ended before: {on}--restart starts anew")
     if view.status.phase != "Suspended":
         from kubestudy.report.page import write_report  # noqa: PLC0415  (imported ahead, in a thread)
 
         history = History(place.open(), place.name, place.where)
         with _full_disk(place.folder):
             write_report(finished, history, place.folder.report)
-    return _conclude(finished, view, place, wishes, interrupted=interrupted)
+    code = _conclude(finished, view, place, wishes, interrupted=interrupted)
+    if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
+        tried = any(c.reason == "SearchSpaceExhausted" for c in view.status.conditions)
+        on = "" if tried else "a larger budget goes on with it, "
+        note(f"it had ended before, and nothing ran now: {on}--restart starts anew")
+    return code
 
 
 def _warm_up_plots() -> None:
@@ -166,7 +167,8 @@ async def _loop(
         def interrupt() -> None:
             nonlocal interrupted
             if interrupted:
-                note(f"still stopping them: {runtime.grace:.0f} s at most (terminationGracePeriodSeconds)")
+                note("killing the running trials")
+                workers.send({"op": "kill"})
             else:
                 note(
                     f"stopping the running trials in order, in {runtime.grace:.0f} s at most; their parameters are kept"

@@ -187,7 +187,7 @@ def _failure(pod: PodView, spent: float) -> End:
         reason = pod.pod_reason or "Error"
         return End(False, False, reason, _short(pod.pod_message or "its pod failed"), result, spent)
     said = ""
-    if result is not None and result.invalid is not None:
+    if result is not None and result.invalid is not None and not result.values:
         # No termination message of ours: the kubelet put the end of the log there.
         said, result = last_line(pod.message), None
     how = f"exit code {pod.exit_code}: {said}" if said else f"exit code {pod.exit_code}"

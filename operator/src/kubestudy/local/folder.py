@@ -126,6 +126,18 @@ class StudyFolder:
         self._lock_fd = fd
 
     @property
+    def is_run(self) -> bool:
+        """Whether a run, or a trial of one, holds the lock now."""
+        try:
+            with (self.path / "lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    @property
     def lock_fd(self) -> int:
         """The descriptor of the lock that `lock` took."""
         if self._lock_fd is None:

@@ -4,7 +4,7 @@ It is small and single-threaded so that it may fork safely. For the ready traine
 each trial from there (a warm worker); anything else is forked and executed. When the run that started it goes away,
 even by SIGKILL, it ends the trials in order and then itself; should it be killed too, the kernel ends the trials.
 
-It speaks JSON lines over a socket: {"op": "start" | "stop" | "quit", ...} in, {"op": "started" | "ended" |
+It speaks JSON lines over a socket: {"op": "start" | "stop" | "kill" | "quit", ...} in, {"op": "started" | "ended" |
 "broken", ...} out.
 """
 
@@ -98,6 +98,8 @@ class _Supervisor:
                 self._start(order)
             case "stop":
                 self._stop(order["number"], "stopped")
+            case "kill":
+                self._kill()
             case "quit":
                 self._leave()
 
@@ -178,6 +180,12 @@ class _Supervisor:
         child.cause = cause
         child.kill_at = time.time() + child.grace
         _signal_group(child.pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        """Take their grace period from the trials that were told to stop."""
+        for child in self.children.values():
+            if child.kill_at is not None:
+                child.kill_at = time.time()
 
     def _enforce(self, now: float) -> None:
         for child in self.children.values():

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.facts import Facts
 
+# When nothing but failures came so far, more of them tell nothing new.
+FIRST_FAILURES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -49,6 +52,13 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
         return Ending(
             "MaxFailedTrialsReached",
             f"{facts.failed} trials failed and maxFailedTrials is {budget.max_failed_trials}{why}",
+            failed=True,
+        )
+    if budget.max_failed_trials is None and facts.failed >= FIRST_FAILURES and facts.failed == facts.finished:
+        why = f"; the last: {facts.last_failure}" if facts.last_failure else ""
+        return Ending(
+            "EveryTrialFails",
+            f"the first {facts.failed} trials all failed (set maxFailedTrials to go on beyond {FIRST_FAILURES}){why}",
             failed=True,
         )
     if facts.target_reached:

@@ -56,7 +56,6 @@ def write_report(study: HyperparameterStudy, history: History, target: Path) -> 
         left_out=max(0, len(records) - TABLE_ROWS),
         plotly=get_plotlyjs(),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".new")
     draft.write_text(page, encoding="utf-8")
     draft.replace(target)

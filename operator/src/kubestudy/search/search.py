@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 def quiet() -> None:
     """Keep Optuna from writing about each trial on stderr, and from warning of what was chosen on purpose."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -153,7 +153,7 @@ class StudyLoop:
         now = self._now()
         clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
         started = self._memory.started
-        if self._trials or self._finished:
+        if self._trials or (self._finished and self._memory.completed is None):
             self._say(
                 "Resumed",
                 f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",

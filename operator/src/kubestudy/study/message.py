@@ -30,13 +30,14 @@ def parse_message(text: str) -> Result | None:
         return Result(invalid=f"is no JSON: {_excerpt(text)}")
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
         return Result(invalid=f"has no field values: {_excerpt(text)}")
+    values = {str(name): (value, _number(value)) for name, value in _items(said.get("values"))}
+    wrong = next((f"{name} is {json.dumps(value)}" for name, (value, number) in values.items() if number is None), None)
     return Result(
-        values={
-            str(name): number for name, value in _items(said.get("values")) if (number := _number(value)) is not None
-        },
+        values={name: number for name, (_, number) in values.items() if number is not None},
         curve=_curve(said.get("curve")),
         reason=_text(said.get("reason")),
         message=_text(said.get("message")),
+        invalid=None if wrong is None else f"holds what is no number: {_excerpt(wrong)}",
     )
 
 

@@ -90,6 +90,8 @@ def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective
 
 def _finished(result: Result, objectives: Sequence[Objective]) -> Complete | Failed:
     missing = [objective.name for objective in objectives if objective.name not in result.values]
+    if missing and result.invalid is not None:
+        return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
     if missing:
         return Failed(
             "MissingMetric",

@@ -1,0 +1,125 @@
+"""Operators that die by SIGKILL at a chosen write, and are started again: run as a program of its own.
+
+    python -m support.cluster.crashing STORAGE_BASE NAMESPACE=POINT...
+
+Writes are requests that change something on the API server, and appends to a journal; each has a point before and one
+after it. An operator that looks after NAMESPACE alone dies at its POINT-th point (0: never); the next one lives until
+the namespace's study is complete. All operators are forked from this one process, which has imported everything, so
+that hundreds of them take minutes. Prints, for each namespace, how many points its first operator passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from optuna.storages.journal import JournalFileBackend
+
+from kubestudy.cli.operator import run_operator
+from kubestudy.cluster.api import KubeApi
+
+_AT_ONCE = 6
+_SECONDS = 90.0
+
+
+def _die_at(point: int, passed: Path) -> Callable[[], None]:
+    count = 0
+    counter = os.open(passed, os.O_WRONLY | os.O_CREAT)
+
+    def reached() -> None:
+        nonlocal count
+        count += 1
+        os.pwrite(counter, f"{count:6}".encode(), 0)
+        if count == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached
+
+
+def _arm(reached: Callable[[], None]) -> None:
+    once, append = KubeApi._once, JournalFileBackend.append_logs
+
+    async def request(self: KubeApi, verb: str, *rest: Any) -> dict[str, Any]:
+        if verb == "GET":
+            return await once(self, verb, *rest)
+        reached()
+        answer = await once(self, verb, *rest)
+        reached()
+        return answer
+
+    def append_logs(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+        reached()
+        append(self, logs)
+        reached()
+
+    KubeApi._once = request  # type: ignore[method-assign]
+    JournalFileBackend.append_logs = append_logs  # type: ignore[method-assign]
+
+
+def _fork(base: Path, namespace: str, point: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    log = os.open(base / f"{namespace}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    _arm(_die_at(point, base / f"{namespace}.{'first' if point >= 0 else 'later'}"))
+    os._exit(
+        run_operator(
+            {
+                "storage": str(base / "storage"),
+                "namespaces": (namespace,),
+                "leader_election": False,
+                "health_port": 0,
+                "health_address": "127.0.0.1",
+            }
+        )
+    )
+
+
+async def _phases() -> dict[str, str]:
+    api = await KubeApi.from_environment()
+    try:
+        found = await api.get("/apis/kubestudy.dev/v1alpha1/hyperparameterstudies")
+    finally:
+        await api.close()
+    return {item["metadata"]["namespace"]: (item.get("status") or {}).get("phase", "") for item in found["items"]}
+
+
+def main() -> None:
+    """Run all of them, some at once."""
+    base = Path(sys.argv[1])
+    waiting = [(name, int(point)) for name, _, point in (word.partition("=") for word in sys.argv[2:])]
+    running: dict[str, tuple[int, float]] = {}
+    outcome: dict[str, str] = {}
+    while waiting or running:
+        while waiting and len(running) < _AT_ONCE:
+            namespace, point = waiting.pop(0)
+            running[namespace] = (_fork(base, namespace, point), time.monotonic())
+        time.sleep(0.5)
+        phases = asyncio.run(_phases())
+        for namespace, (pid, began) in list(running.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                running[namespace] = (_fork(base, namespace, -1), began)
+            elif ended:
+                outcome[namespace] = f"ended by itself: {status}"
+                del running[namespace]
+            elif phases.get(namespace) == "Complete" or time.monotonic() - began > _SECONDS:
+                os.kill(pid, signal.SIGTERM)
+                os.waitpid(pid, 0)
+                outcome[namespace] = phases.get(namespace, "")
+                del running[namespace]
+    points = {name: int((base / f"{name}.first").read_text()) for name in outcome}
+    print(json.dumps({"phases": outcome, "points": points}))
+
+
+if __name__ == "__main__":
+    main()
