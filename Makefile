@@ -5,6 +5,8 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST_ARGS ?=
+# Many tests wait for something: more of them than cores run at once.
+WORKERS ?= 3
 
 .PHONY: setup run test lint bench browser cluster cluster-down lock clean
 
@@ -31,7 +33,7 @@ cluster-down: setup
 
 test: setup browser lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest --cov --cov-report=term -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

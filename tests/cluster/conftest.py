@@ -12,6 +12,13 @@ import pytest
 from support.cluster.cluster import Cluster, Operator, start_operator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep them in one worker: they share a cluster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("cluster"))

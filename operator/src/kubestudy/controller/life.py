@@ -171,6 +171,12 @@ class StudyLife:
     async def _run_valid(self, study: HyperparameterStudy) -> None:
         services = self._services
         search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
+        if self._status is not None and self._status.trials.total > 0 and not search.asked:
+            raise StudyError(
+                f"the storage {services.archive.where} holds nothing of this study, which had"
+                f" {self._status.trials.total} trials: is the right volume mounted? To start over, delete the study"
+                " and create it again"
+            )
         runtime = ClusterRuntime(self._owner(), study.spec, services.api, services.cache)
         metrics = ScrapedMetrics(interval=_SCRAPE_SECONDS)
         before = self._status.conditions if self._status is not None else ()

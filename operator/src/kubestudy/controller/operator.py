@@ -71,7 +71,7 @@ async def _until_stopped(settings: Settings, services: Services, health: Health,
 async def _work(settings: Settings, services: Services, health: Health, stop: asyncio.Event) -> None:
     """Look after all studies until told to stop."""
     await _wait_for_crd(settings, services.api, stop)
-    registry = Registry(services)
+    registry = Registry(services, settings.namespaces)
     if stop.is_set():
         return
     await fill(services.cache, services.api, settings.namespaces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kubestudy.controller.life import Services, StudyLife
@@ -18,10 +18,12 @@ class Registry:
 
     Args:
         services: What they need.
+        namespaces: Where it looks after them; empty for everywhere.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, namespaces: Sequence[str] = ()) -> None:
         self._services = services
+        self._namespaces = namespaces
         self._lives: dict[str, tuple[StudyLife, asyncio.Task[None]]] = {}
 
     def seen(self, body: Mapping[str, Any]) -> None:
@@ -65,7 +67,9 @@ class Registry:
         archive = self._services.archive
         try:
             for record in await asyncio.to_thread(archive.records):
-                if record.history == "Delete" and record.uid not in self._lives:
+                # Another operator may keep its studies in the same place.
+                ours = not self._namespaces or record.namespace in self._namespaces
+                if ours and record.history == "Delete" and record.uid not in self._lives:
                     log.info("deleting the history of %s/%s, which is gone", record.namespace, record.name)
                     await asyncio.to_thread(archive.delete, record)
         except StudyError as error:

@@ -99,6 +99,11 @@ class OptunaSearch:
         return isinstance(sampler, GridSampler) and self._asked >= len(sampler)
 
     @property
+    def asked(self) -> int:
+        """How many trials were ever asked for."""
+        return self._asked
+
+    @property
     def prunes(self) -> bool:
         """Whether reported values can make a trial hopeless."""
         return self._single and self._spec.pruner.name != "none"

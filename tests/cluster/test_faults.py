@@ -1,0 +1,137 @@
+"""What goes wrong around an operator: the API server, the storage, the operator itself."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from support.cluster.cluster import Cluster, start_operator, until
+from support.cluster.studies import Study, simulated_study
+
+
+def _metrics(port: int, path: str = "/metrics") -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def test_an_api_server_that_goes_away_for_a_while_costs_nothing(cluster: Cluster, namespace: str, folder: Path) -> None:
+    operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
+    study = Study(cluster, namespace).apply(simulated_study(run_for="2s", budget={"maxTrials": 8}, parallelism=2))
+    until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
+    cluster.control_plane.stop_api_server()
+    time.sleep(15)
+    cluster.control_plane.start_api_server()
+    status = study.until_phase("Complete", seconds=150)
+    assert (status["trials"]["total"], status["trials"]["complete"]) == (8, 8)
+    assert operator.process.poll() is None
+    assert operator.stop() == 0
+
+
+def test_a_storage_that_goes_away_leaves_the_running_trials_alone(
+    cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
+    study = Study(cluster, namespace).apply(simulated_study(run_for="8s", budget={"maxTrials": 4}, parallelism=2))
+    until(lambda: study.status.get("trials", {}).get("running") == 2, what="two running trials")
+    before = {job["metadata"]["uid"] for job in study.jobs}
+    storage, aside = folder / "storage", folder / "aside"
+    storage.rename(aside)
+    until(lambda: (study.condition("Degraded") or {}).get("reason") == "StorageUnavailable", what="Degraded")
+    assert {job["metadata"]["uid"] for job in study.jobs} == before
+    assert "kubestudy_storage_errors_total" in _metrics(operator.port)
+    if storage.exists():
+        storage.rename(folder / "empty")
+    aside.rename(storage)
+    status = study.until_phase("Complete", seconds=150)
+    assert (status["trials"]["total"], status["trials"]["complete"]) == (4, 4)
+    assert not study.holds("Degraded")
+    assert operator.stop() == 0
+
+
+def test_an_empty_storage_is_not_mistaken_for_a_new_study(cluster: Cluster, namespace: str, folder: Path) -> None:
+    flags = (f"--namespace={namespace}", "--no-leader-election")
+    operator = start_operator(cluster, folder, *flags)
+    study = Study(cluster, namespace).apply(simulated_study(run_for="never", budget={"maxTrials": 2}, parallelism=2))
+    until(lambda: study.status.get("trials", {}).get("running") == 2, what="two running trials")
+    operator.kill()
+    (folder / "storage").rename(folder / "aside")
+    operator = start_operator(cluster, folder, *flags)
+    until(lambda: (study.condition("Degraded") or {}).get("reason") == "StorageUnavailable", what="Degraded")
+    assert "is the right volume mounted?" in study.condition("Degraded")["message"]
+    assert len(study.jobs) == 2
+    assert operator.stop() == 0
+
+
+def test_a_killed_operator_is_followed_by_its_standby_and_the_trials_go_on(
+    cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    flags = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    cluster.kubectl(
+        "create", "rolebinding", "lease", "-n", namespace, "--clusterrole=cluster-admin",
+        "--serviceaccount=kubestudy-system:kubestudy-operator",
+    )  # fmt: skip
+    first = start_operator(cluster, folder, *flags)
+    study = Study(cluster, namespace).apply(simulated_study(run_for="3s", budget={"maxTrials": 20}, parallelism=2))
+    until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
+    second = start_operator(cluster, folder, *flags)
+    until(lambda: "ok" in _ready(second.port), what="a ready standby")
+    time.sleep(3)
+    done = study.status["trials"]["complete"]
+    first.kill()
+    killed = time.monotonic()
+    until(lambda: study.status["trials"]["complete"] > done + 2, seconds=40, what="progress by the standby")
+    assert time.monotonic() - killed < 25  # 15 s for the lease, the rest for trials of 3 s to end
+    status = study.until_phase("Complete", seconds=120)
+    assert (status["trials"]["total"], status["trials"]["complete"]) == (20, 20)
+    assert second.stop() == 0
+
+
+def _ready(port: int) -> str:
+    try:
+        return _metrics(port, "/readyz")
+    except OSError:
+        return ""
+
+
+def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
+    cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
+    manifest = simulated_study(run_for="never", budget={"maxTrials": 2}, parallelism=2, historyPolicy="Delete")
+    study = Study(cluster, namespace).apply(manifest)
+    until(lambda: study.status.get("trials", {}).get("running") == 2, what="two running trials")
+    assert _metrics(operator.port, "/healthz") == "ok\n"
+    assert f'kubestudy_study_trials{{namespace="{namespace}",state="running",study="sim"}} 2.0' in _metrics(
+        operator.port
+    )
+    begun = time.monotonic()
+    assert operator.stop() == 0
+    assert time.monotonic() - begun < 25
+    assert len(study.jobs) == 2
+    cluster.kubectl("delete", "hps", "sim", "-n", namespace, "--timeout=20s")
+    until(lambda: not study.jobs, what="no Jobs")
+    journals = list((folder / "storage").glob("*/*.log"))
+    assert journals
+    operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
+    until(lambda: not any(path.exists() for path in journals), what="the history to be deleted")
+    assert operator.stop() == 0
+
+
+@pytest.mark.usefixtures("operator")
+def test_hostile_studies_are_refused_and_others_go_on(cluster: Cluster, namespace: str) -> None:
+    odd = Study(cluster, namespace, "odd").apply(
+        simulated_study(
+            "odd",
+            parameters=[
+                {"name": "x", "type": "categorical", "choices": ["\u202e\u0007" * 100, "b", "$(PATH)", "c\nd"]}
+            ],
+            container={"args": ["$(" * 5000]},
+        )
+    )
+    fine = Study(cluster, namespace, "fine").apply(simulated_study("fine"))
+    fine.until_phase("Complete")
+    assert odd.status.get("phase") in ("Running", "Complete", "Failed", "Suspended")
