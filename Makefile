@@ -55,6 +55,7 @@ bench: setup
 lock:
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-package kubestudy-trainer \
 	  --python-version 3.11 --extra local --group dev pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml -o operator/requirements.lock
 
 clean:
 	rm -rf .venv .kubestudy .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -12,6 +12,7 @@ import pytest
 from support.cluster.cluster import Cluster, Operator, start_operator
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep them in one worker: they share a cluster."""
     for item in items:
@@ -28,9 +29,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """An operator that looks after every namespace but those of tests that bring their own."""
+    """An operator that looks after every namespace; modules that bring their own do without it."""
     running = start_operator(cluster, tmp_path_factory.mktemp("operator"))
     yield running
     if running.process.poll() is None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.cluster import processes, simulated
+from support.cluster import images, processes, simulated
 from support.cluster.control_plane import ControlPlane
+from support.cluster.node import Node, install_packages, why_not_here
 from support.cluster.tools import CONTROL_PLANE, kubernetes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,18 +35,57 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.control_plane = ControlPlane(folder)
+        self.number = self._number()
+        if self.number is None:
+            self.control_plane = ControlPlane(folder)
+        else:
+            self.control_plane = ControlPlane(folder, f"10.240.{self.number}.1", f"10.245.{self.number}")
+        self.node: Node | None = None if self.number is None else Node(self.control_plane, self.number)
+
+    def _number(self) -> int | None:
+        """Return what keeps a real node apart from others of this machine; None where there can be no real node."""
+        kept = self.folder / "number"
+        if kept.exists():
+            return int(kept.read_text())
+        if why_not_here() is not None:
+            return None
+        number = next(n for n in range(1, 250) if not Path(f"/sys/class/net/kube{n}").exists())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept.write_text(str(number))
+        return number
 
     def up(self) -> Cluster:
         """Start it, with simulated nodes, the CRD and the operator's RBAC."""
+        if self.number is not None:
+            install_packages()
+            Node.make_interfaces(self.number)
         self.control_plane.up()
         simulated.up(self.control_plane)
         self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", DEPLOY / "crd.yaml", "-f", DEPLOY / "rbac.yaml")
         self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
         return self
 
+    def start_node(self, gpus: int = 2) -> Node:
+        """Start the real node.
+
+        Args:
+            gpus: What it is to report as `nvidia.com/gpu`: none is there, but scheduling goes by it.
+
+        Raises:
+            ClusterError: There can be none on this machine; the message says what to do instead.
+        """
+        if self.node is None:
+            raise processes.ClusterError(why_not_here() or "no real node")
+        self.node.up([images.pause(), images.base()])
+        path = "/status/capacity/nvidia.com~1gpu"
+        patch = json.dumps([{"op": "add", "path": path, "value": str(gpus)}])
+        self.kubectl("patch", "node", "node1", "--subresource=status", "--type=json", "-p", patch)
+        return self.node
+
     def down(self) -> None:
         """End it."""
+        if self.node is not None:
+            self.node.down()
         simulated.down(self.control_plane)
         self.control_plane.down()
 
@@ -163,6 +203,10 @@ def main() -> None:
         return
     kubernetes(*CONTROL_PLANE).programs()
     cluster.up()
+    if cluster.node is not None:
+        cluster.start_node()
+    else:
+        print(f"no real node: {why_not_here()}", file=sys.stderr)
     print(f"export KUBECONFIG={cluster.control_plane.kubeconfig}")
 
 

@@ -1,0 +1,167 @@
+"""What users do, on a real node: pods in real containers, from images built of this repository's Dockerfiles."""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.cluster import images
+from support.cluster.cluster import DEPLOY, NAMESPACE, ROOT, Cluster
+from support.cluster.node import why_not_here
+from support.cluster.studies import Study
+
+pytestmark = pytest.mark.timeout(900)
+
+TRAINER = "ghcr.io/kubestudy/trainer:0.1.0"
+OPERATOR = "ghcr.io/kubestudy/operator:0.1.0"
+
+
+@pytest.fixture(scope="module")
+def real(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with its real node, and both images on it."""
+    if (why := why_not_here()) is not None:
+        pytest.fail(why)
+    node = cluster.start_node()
+    node.import_image(images.image("operator:1", "operator/Dockerfile"), "localhost/operator:1", OPERATOR)
+    # PyTorch is 5 GB: the test's image takes it from a volume; everything else in it is as users build it.
+    trainer = images.image("trainer:1", "trainer-image/Dockerfile", {"TORCH_PATH": "/opt/torch"})
+    node.import_image(trainer, "localhost/trainer:1", TRAINER)
+    yield cluster
+
+
+@pytest.fixture(scope="module")
+def deployed(real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The operator as a pod, from its image, by the plain manifests; its volume is a folder of the node."""
+    folder = tmp_path_factory.mktemp("volume")
+    folder.chmod(0o777)
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "kubestudy-storage"},
+        "spec": {
+            "capacity": {"storage": "5Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": str(folder)},
+            "claimRef": {"namespace": NAMESPACE, "name": "kubestudy-storage"},
+        },
+    }
+    real.apply(volume)
+    real.kubectl("apply", "-k", DEPLOY)
+    # Only here: this operator leaves alone the namespaces of tests that bring their own.
+    real.kubectl("set", "env", "deployment/kubestudy-operator", "-n", NAMESPACE, "KUBESTUDY_NAMESPACES=real")
+    real.kubectl("rollout", "status", "deployment/kubestudy-operator", "-n", NAMESPACE, "--timeout=120s")
+    real.new_namespace("real")
+    yield real
+    real.kubectl("delete", "deployment/kubestudy-operator", "-n", NAMESPACE)
+
+
+def _example(name: str) -> dict[str, Any]:
+    """Return an example with PyTorch mounted into its pods."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text())
+    pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "torch", "hostPath": {"path": sysconfig.get_path("purelib")}}]
+    pod["containers"][0]["volumeMounts"] = [{"name": "torch", "mountPath": "/opt/torch", "readOnly": True}]
+    return found
+
+
+def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Cluster) -> None:
+    example = _example("digits-mlp")
+    example["spec"]["budget"]["maxTrials"] = 6
+    example["spec"]["parallelism"] = 2
+    study = Study(deployed, "real", example["metadata"]["name"]).apply(example)
+    status = study.until_phase("Complete", seconds=600)
+    counts = status["trials"]
+    assert counts["complete"] + counts["pruned"] == 6
+    assert status["best"]["values"]["val_accuracy"] > 0.8
+    assert counts["failed"] == 0
+
+
+def test_a_users_own_script_in_an_own_image(deployed: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import os\nfrom kubestudy_trainer import Trial\n"
+        "trial = Trial.current()\nx = trial.params['x']\ntrial.report(1, y=x)\ntrial.finish(y=x * x)\n"
+    )
+    (tmp_path / "Dockerfile").write_text(
+        'ARG BASE\nFROM ${BASE}\nCOPY train.py /app/train.py\nENTRYPOINT ["python", "/app/train.py"]\n'
+    )
+    import subprocess
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    own = images.image("own:1", "Dockerfile", {"BASE": "localhost/trainer:1"}, tmp_path)
+    assert deployed.node is not None
+    deployed.node.import_image(own, "localhost/own:1")
+    manifest = {
+        "apiVersion": "kubestudy.dev/v1alpha1",
+        "kind": "HyperparameterStudy",
+        "metadata": {"name": "own"},
+        "spec": {
+            "objectives": [{"metric": "y", "goal": "minimize"}],
+            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
+            "budget": {"maxTrials": 4},
+            "parallelism": 2,
+            "jobTemplate": {
+                "spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "localhost/own:1"}]}}}
+            },
+        },
+    }
+    study = Study(deployed, "real", "own").apply(manifest)
+    status = study.until_phase("Complete", seconds=180)
+    assert status["trials"]["complete"] == 4
+    assert status["best"]["values"]["y"] == pytest.approx(status["best"]["params"]["x"] ** 2)
+
+
+def test_a_crashing_script_shows_its_last_words(deployed: Cluster) -> None:
+    container = {"name": "trainer", "image": TRAINER, "command": ["python", "-c", "raise ValueError('no such file')"]}
+    manifest = {
+        "apiVersion": "kubestudy.dev/v1alpha1",
+        "kind": "HyperparameterStudy",
+        "metadata": {"name": "crash"},
+        "spec": {
+            "objectives": [{"metric": "y", "goal": "minimize"}],
+            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
+            "budget": {"maxTrials": 1},
+            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
+        },
+    }
+    study = Study(deployed, "real", "crash").apply(manifest)
+    study.until_phase("Failed", seconds=120)
+    assert "exit code 1: ValueError: no such file" in study.condition("Failed")["message"]
+
+
+def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Cluster) -> None:
+    container = {"name": "trainer", "image": TRAINER, "command": ["no-such-program"]}
+    manifest = {
+        "apiVersion": "kubestudy.dev/v1alpha1",
+        "kind": "HyperparameterStudy",
+        "metadata": {"name": "nocommand"},
+        "spec": {
+            "objectives": [{"metric": "y", "goal": "minimize"}],
+            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
+            "budget": {"maxTrials": 1},
+            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
+        },
+    }
+    study = Study(deployed, "real", "nocommand").apply(manifest)
+    study.until_phase("Failed", seconds=120)
+    message = study.condition("Failed")["message"]
+    assert "StartError" in message
+    assert "no-such-program" in message
+
+
+def test_the_operators_pod_is_restricted_and_has_no_torch(deployed: Cluster) -> None:
+    pods = deployed.get("pods", "-l", "app.kubernetes.io/name=kubestudy-operator", namespace=NAMESPACE)["items"]
+    (pod,) = [p for p in pods if p["status"]["phase"] == "Running"]
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+    said = deployed.kubectl("logs", pod["metadata"]["name"], "-n", NAMESPACE)
+    assert "looking after real/" in said
+    found = deployed.kubectl(
+        "exec", pod["metadata"]["name"], "-n", NAMESPACE, "--", "/opt/kubestudy/bin/python", "-c",
+        "import importlib.util as u, json; print(json.dumps(u.find_spec('torch') is None))",
+    )  # fmt: skip
+    assert json.loads(found) is True
