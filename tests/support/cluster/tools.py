@@ -52,7 +52,7 @@ class Tool:
         pins = hashlib.sha256()
         for text in self._pins().values():
             pins.update(text.encode())
-        pins.update(repr((sorted(self.packages.items()), self.ldflags, self.tags)).encode())
+        pins.update(repr((self.ldflags, self.tags)).encode())
         return cache_folder() / f"{self.name}-v{self.version}-{pins.hexdigest()[:12]}"
 
     def _pins(self) -> dict[str, str]:
