@@ -118,7 +118,8 @@ def test_a_study_that_is_not_there(finished: Path) -> None:
     for command in ("trials", "best", "report", "dashboard"):
         done = kubestudy(command, "other", cwd=finished)
         assert done.code == 1
-        assert done.err == "error: no study was run in .kubestudy/other; there are demo\n"
+        assert done.err.startswith("error: no study was run in .kubestudy/other (from ")
+        assert done.err.endswith("can be named with --dir); there are demo\n")
 
 
 def test_report_to_a_file(finished: Path, tmp_path: Path) -> None:

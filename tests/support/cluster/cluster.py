@@ -21,6 +21,7 @@ from support.cluster.tools import CONTROL_PLANE, kubernetes
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "operator" / "deploy"
+CRD = ROOT / "crds" / "hyperparameterstudies.kubestudy.dev.yaml"
 NAMESPACE = "kubestudy-system"
 ACCOUNT = "kubestudy-operator"
 OPERATOR_SECONDS = 60
@@ -61,7 +62,7 @@ class Cluster:
             Node.make_interfaces(self.number)
         self.control_plane.up()
         simulated.up(self.control_plane)
-        self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", DEPLOY / "crd.yaml", "-f", DEPLOY / "rbac.yaml")
+        self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", CRD, "-f", DEPLOY / "rbac.yaml")
         self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
         return self
 

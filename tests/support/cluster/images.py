@@ -19,7 +19,10 @@ from support.cluster.tools import cache_folder, kubernetes
 ROOT = Path(__file__).resolve().parents[3]
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
-_PARTS = ("pyproject.toml", "README.md", "LICENSE", "operator/src", "operator/requirements.lock", "trainer-image")
+_PARTS = {
+    "operator/Dockerfile": ("pyproject.toml", "README.md", "LICENSE", "operator/src", "operator/requirements.lock"),
+    "trainer-image/Dockerfile": ("trainer-image",),
+}
 _PAUSE = 'FROM scratch\nADD pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
 _BASE = 'FROM scratch\nADD base.tar /\nRUN ln -sf python3 /usr/bin/python\nCMD ["python3"]\n'
 
@@ -88,17 +91,7 @@ def _sources(context: Path, dockerfile: str) -> Iterator[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=context, check=True, capture_output=True, text=True,
     ).stdout.split("\n")  # fmt: skip
-    tops = (
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-        dockerfile,
-        "operator/src",
-        "operator/requirements.lock",
-        "trainer-image",
-    )
-    if context != ROOT:
-        tops = ("",)
+    tops = (*_PARTS[dockerfile], dockerfile) if context == ROOT else ("",)
     return (context / name for name in listed if name.startswith(tops) and (context / name).is_file())
 
 

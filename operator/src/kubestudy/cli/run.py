@@ -89,6 +89,7 @@ def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> 
         return run_session(study, wishes, machine, folder, workers, patience)
     finally:
         workers.kill()
+        folder.discard()
         folder.unlock()
 
 

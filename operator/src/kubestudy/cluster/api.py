@@ -97,6 +97,11 @@ class KubeApi:
         return cls(configuration, observer)
 
     @property
+    def configuration(self) -> client.Configuration:
+        """Where the API server is, and who asks."""
+        return self._configuration
+
+    @property
     def client(self) -> client.ApiClient:
         """The client itself, for other parts of the kubernetes package."""
         return self._client

@@ -59,15 +59,21 @@ async def lead(
 
     Returns:
         Whether the end was asked for; False when the Lease was lost.
+
+    Raises:
+        Exception: What the work raised.
     """
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid4().hex[:8]}"
     leading, done = asyncio.Event(), asyncio.Event()
+    failures: list[Exception] = []
 
     async def working() -> None:
         log.info("leading as %s", identity)
         leading.set()
         try:
             await work()
+        except Exception as error:
+            failures.append(error)
         finally:
             done.set()
 
@@ -91,6 +97,8 @@ async def lead(
         await asyncio.gather(elected, finished, stopped, return_exceptions=True)
     if kept and leading.is_set():
         await _release(api, namespace, name)
+    if failures:
+        raise failures[0]
     return kept
 
 

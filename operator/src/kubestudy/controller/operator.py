@@ -80,7 +80,7 @@ async def _work(settings: Settings, services: Services, health: Health, stop: as
     resync = asyncio.create_task(_resync(settings, services, registry))
     health.ready = True
     try:
-        await watch(services.cache, registry, settings.namespaces, stop)
+        await watch(services.api, services.cache, registry, settings.namespaces, stop)
     finally:
         stop.set()
         resync.cancel()

@@ -7,14 +7,16 @@ create/update handlers would), so deletion never waits for the operator.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
 from kubestudy.api.contract import LABEL_STUDY_UID
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import GROUP, VERSION
+from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.registry import Registry
 
@@ -24,10 +26,11 @@ _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 30.0
 
 
-async def watch(cache: Cache, registry: Registry, namespaces: Sequence[str], stop: asyncio.Event) -> None:
+async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequence[str], stop: asyncio.Event) -> None:
     """Watch studies, Jobs and pods until told to stop.
 
     Args:
+        api: The API server, whose address and credentials the watches use too.
         cache: Takes in Jobs and pods.
         registry: Takes in studies.
         namespaces: Where; empty for everywhere.
@@ -52,13 +55,27 @@ async def watch(cache: Cache, registry: Registry, namespaces: Sequence[str], sto
         cache.take_in("Pod", event["type"] == "DELETED", event["object"])
 
     @kopf.on.login(registry=handlers)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_kwargs: Any) -> kopf.ConnectionInfo:
+        # Not kopf's own ways, which ask DNS for the API server and find it in one more place than our client does.
+        configuration = api.configuration
+        settings: dict[str, Any] = dict(await configuration.auth_settings())
+        scheme, _sep, token = str(settings.get("BearerToken", {}).get("value") or "").rpartition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            scheme=scheme.capitalize() or None,
+            token=token or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
 
     await kopf.operator(
         registry=handlers,
         settings=_settings(),
         standalone=True,
+        # Else kopf asks for the user's name, which a container's user has none of.
+        identity=cast("Any", f"kubestudy-{os.getpid()}"),
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         stop_flag=stop,

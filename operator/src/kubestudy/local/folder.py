@@ -144,6 +144,16 @@ class StudyFolder:
             raise StudyError(f"the study in {self.path} is not locked")
         return self._lock_fd
 
+    def discard(self) -> None:
+        """Take back a folder that holds nothing but its lock: nothing was ever run in it."""
+        try:
+            if [path.name for path in self.path.iterdir()] == ["lock"]:
+                (self.path / "lock").unlink()
+                self.path.rmdir()
+                self.path.parent.rmdir()
+        except OSError:
+            return  # other studies are beside it
+
     def unlock(self) -> None:
         """Let go of the lock."""
         if self._lock_fd is not None:
