@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from bench import ask, beale, digits, memory, noop
+from bench import ask, beale, cluster, digits, memory, noop
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "ask": ask.main,
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "memory": memory.main,
     "digits": digits.main,
     "beale": beale.main,
+    "cluster": cluster.main,
 }
 
 

@@ -39,6 +39,14 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
+def own_cluster(cluster: Cluster) -> Cluster:
+    """The cluster, where its control plane is ours: it may be stopped, and its audit log read."""
+    if not cluster.is_own:
+        pytest.skip("KUBECONFIG names a cluster whose control plane is not ours")
+    return cluster
+
+
+@pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50].rstrip("-")
     return cluster.new_namespace(f"{name}-{uuid4().hex[:6]}")

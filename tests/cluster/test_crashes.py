@@ -52,8 +52,9 @@ def _pods(cluster: Cluster) -> Counter[str]:
 
 @pytest.mark.timeout(1800)
 def test_a_kill_before_and_after_every_write_loses_nothing_and_repeats_nothing(
-    cluster: Cluster, tmp_path: Path
+    own_cluster: Cluster, tmp_path: Path
 ) -> None:
+    cluster = own_cluster
     mark = uuid4().hex[:6]
     whole = f"crash-{mark}-whole"
     undisturbed = _run(cluster, tmp_path / "whole", {whole: 0})

@@ -18,7 +18,10 @@ def _metrics(port: int, path: str = "/metrics") -> str:
         return text
 
 
-def test_an_api_server_that_goes_away_for_a_while_costs_nothing(cluster: Cluster, namespace: str, folder: Path) -> None:
+def test_an_api_server_that_goes_away_for_a_while_costs_nothing(
+    own_cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    cluster = own_cluster
     operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
     study = Study(cluster, namespace).apply(simulated_study(run_for="2s", budget={"maxTrials": 8}, parallelism=2))
     until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")

@@ -12,7 +12,8 @@ from support.cluster.studies import Study, simulated_study
 
 
 @pytest.mark.usefixtures("operator")
-def test_the_role_is_what_the_audit_log_shows_in_use(cluster: Cluster, namespace: str) -> None:
+def test_the_role_is_what_the_audit_log_shows_in_use(own_cluster: Cluster, namespace: str) -> None:
+    cluster = own_cluster
     # Alone, this test makes nearly every kind of request itself: a failed trial is told by an event.
     study = Study(cluster, namespace).apply(simulated_study(annotations={"exit-code": "1"}))
     study.until_phase("Failed")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.cluster import images, processes, simulated
-from support.cluster.control_plane import ControlPlane
+from support.cluster.control_plane import Access, ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
 from support.cluster.tools import CONTROL_PLANE, kubernetes
 
@@ -36,12 +36,36 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.number = self._number()
+        folder.mkdir(parents=True, exist_ok=True)
+        given = os.environ.get("KUBECONFIG")
+        self.number = None if given else self._number()
+        self._own: ControlPlane | None = None
+        self.node: Node | None = None
+        if given:
+            self.access = Access(Path(given))
+            return
         if self.number is None:
-            self.control_plane = ControlPlane(folder)
+            self._own = ControlPlane(folder)
         else:
-            self.control_plane = ControlPlane(folder, f"10.240.{self.number}.1", f"10.245.{self.number}")
-        self.node: Node | None = None if self.number is None else Node(self.control_plane, self.number)
+            self._own = ControlPlane(folder, f"10.240.{self.number}.1", f"10.245.{self.number}")
+            self.node = Node(self._own, self.number)
+        self.access = self._own
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """The control plane; none where the cluster is the one KUBECONFIG names.
+
+        Raises:
+            ClusterError: It is not ours.
+        """
+        if self._own is None:
+            raise processes.ClusterError("this needs a control plane of its own: unset KUBECONFIG")
+        return self._own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the control plane is ours, so that it may be stopped, and its audit log read."""
+        return self._own is not None
 
     def _number(self) -> int | None:
         """Return what keeps a real node apart from others of this machine; None where there can be no real node."""
@@ -51,7 +75,6 @@ class Cluster:
         if why_not_here() is not None:
             return None
         number = next(n for n in range(1, 250) if not Path(f"/sys/class/net/kube{n}").exists())
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept.write_text(str(number))
         return number
 
@@ -60,8 +83,9 @@ class Cluster:
         if self.number is not None:
             install_packages()
             Node.make_interfaces(self.number)
-        self.control_plane.up()
-        simulated.up(self.control_plane)
+        if self._own is not None:
+            self._own.up()
+        simulated.up(self.access, self.folder)
         self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", CRD, "-f", DEPLOY / "rbac.yaml")
         self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
         return self
@@ -87,12 +111,13 @@ class Cluster:
         """End it."""
         if self.node is not None:
             self.node.down()
-        simulated.down(self.control_plane)
-        self.control_plane.down()
+        simulated.down(self.folder)
+        if self._own is not None:
+            self._own.down()
 
     def kubectl(self, *arguments: str | Path, **options: Any) -> str:
         """Run kubectl as the administrator."""
-        return self.control_plane.kubectl(*arguments, **options)
+        return self.access.kubectl(*arguments, **options)
 
     def get(self, *arguments: str, namespace: str = "default") -> Any:
         """Return what `kubectl get ... -o json` prints; None if there is no such object."""
@@ -116,7 +141,7 @@ class Cluster:
     def operator_kubeconfig(self) -> Path:
         """Return a kubeconfig of the operator's own service account: it has the rights of its Role, no more."""
         token = self.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=24h").strip()
-        return self.control_plane.kubeconfig_for(token, self.folder / "operator.kubeconfig", NAMESPACE)
+        return self.access.kubeconfig_for(token, self.folder / "operator.kubeconfig", NAMESPACE)
 
     def audit(self, user: str = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}") -> list[dict[str, Any]]:
         """Return what the audit log has of a user, after giving the API server time to write it."""
@@ -208,7 +233,7 @@ def main() -> None:
         cluster.start_node()
     else:
         print(f"no real node: {why_not_here()}", file=sys.stderr)
-    print(f"export KUBECONFIG={cluster.control_plane.kubeconfig}")
+    print(f"export KUBECONFIG={cluster.access.kubeconfig}")
 
 
 if __name__ == "__main__":

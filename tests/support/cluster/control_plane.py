@@ -31,7 +31,58 @@ _AUDIT_POLICY = {
 }
 
 
-class ControlPlane:
+class Access:
+    """A way into a cluster, as its administrator.
+
+    Args:
+        kubeconfig: Where it is written.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self.programs = kubernetes(*CONTROL_PLANE)
+
+    def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
+        """Write a kubeconfig of the same cluster for whoever has a token."""
+        text = self.kubectl("config", "view", "--minify", "--raw", "--flatten", "-o", "json")
+        return write_kubeconfig(path, json.loads(text)["clusters"][0]["cluster"], token, namespace)
+
+    def kubectl(
+        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout: float = 120
+    ) -> str:
+        """Run kubectl as the cluster's administrator; return what it prints.
+
+        Raises:
+            ClusterError: It did not succeed, and `check` is set; the message is what it said.
+        """
+        done = subprocess.run(
+            [self.programs.folder / "kubectl", f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
+            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise processes.ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def write_kubeconfig(path: Path, cluster: dict[str, Any], token: str, namespace: str = "default") -> Path:
+    """Write a kubeconfig of one cluster and one token."""
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": cluster}],
+                "users": [{"name": "u", "user": {"token": token}}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
+                "current-context": "c",
+            }
+        )
+    )
+    path.chmod(0o600)
+    return path
+
+
+class ControlPlane(Access):
     """A control plane that keeps everything in one folder.
 
     Args:
@@ -41,12 +92,11 @@ class ControlPlane:
     """
 
     def __init__(self, folder: Path, address: str = "127.0.0.1", services: str = "10.245.0") -> None:
+        super().__init__(folder / "kubeconfig")
         self.folder = folder
         self.address = address
         self.services = services
-        self.kubeconfig = folder / "kubeconfig"
         self.audit_log = folder / "audit.jsonl"
-        self.programs = kubernetes(*CONTROL_PLANE)
 
     def up(self) -> None:
         """Start it; returns when it answers and its controllers work.
@@ -132,28 +182,6 @@ class ControlPlane:
         """The API server's URL."""
         return f"https://{self.address}:{self._ports()['api']}"
 
-    def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
-        """Write a kubeconfig for whoever has a token."""
-        path.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [
-                        {
-                            "name": "c",
-                            "cluster": {"server": self.url, "certificate-authority": str(self.folder / "ca.crt")},
-                        }
-                    ],
-                    "users": [{"name": "u", "user": {"token": token}}],
-                    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
-                    "current-context": "c",
-                }
-            )
-        )
-        path.chmod(0o600)
-        return path
-
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _ports(self) -> dict[str, int]:
@@ -191,8 +219,9 @@ class ControlPlane:
             f'{ADMIN_TOKEN},admin,admin,"system:masters"\n{NODE_TOKEN},system:node:{NODE},{NODE},"system:nodes"\n'
         )
         (self.folder / "audit-policy.yaml").write_text(yaml.safe_dump(_AUDIT_POLICY))
-        self.kubeconfig_for(ADMIN_TOKEN, self.kubeconfig)
-        self.kubeconfig_for(NODE_TOKEN, self.folder / "kubelet.kubeconfig")
+        where = {"server": self.url, "certificate-authority": str(self.folder / "ca.crt")}
+        write_kubeconfig(self.kubeconfig, where, ADMIN_TOKEN)
+        write_kubeconfig(self.folder / "kubelet.kubeconfig", where, NODE_TOKEN)
         (self.folder / "scheduler.yaml").write_text(
             yaml.safe_dump(
                 {
@@ -230,19 +259,3 @@ class ControlPlane:
             processes.wait_until(answers, _READY_SECONDS, what)
         except processes.ClusterError as error:
             raise processes.ClusterError(f"{error}: see {self.folder}/*.log") from None
-
-    def kubectl(
-        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout: float = 120
-    ) -> str:
-        """Run kubectl as the cluster's administrator; return what it prints.
-
-        Raises:
-            ClusterError: It did not succeed, and `check` is set; the message is what it said.
-        """
-        done = subprocess.run(
-            [self.programs.folder / "kubectl", f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
-            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        if check and done.returncode:
-            raise processes.ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
-        return done.stdout

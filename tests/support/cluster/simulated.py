@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from support.cluster import processes
-from support.cluster.control_plane import ControlPlane
+from support.cluster.control_plane import Access
 from support.cluster.tools import KWOK
 
 PREFIX = "sim.kubestudy.dev"
@@ -24,16 +24,17 @@ TOLERATION = {"key": "kubestudy.dev/simulated", "operator": "Exists"}
 STAGES = Path(__file__).parent / "stages.yaml"
 
 
-def up(control_plane: ControlPlane, nodes: int = 2, gpus: int = 1000) -> None:
+def up(access: Access, folder: Path, nodes: int = 2, gpus: int = 1000) -> None:
     """Start the simulation and make its nodes.
 
     Args:
-        control_plane: Where.
+        access: The cluster.
+        folder: Where its log is.
         nodes: How many nodes.
         gpus: What each reports as `nvidia.com/gpu`.
     """
     programs = KWOK.programs()
-    folder = control_plane.folder
+    folder.mkdir(parents=True, exist_ok=True)
     node_stages = KWOK.source("sigs.k8s.io/kwok") / "kustomize" / "stage" / "node"
     configs = [
         node_stages / "fast" / "node-initialize.yaml",
@@ -43,15 +44,15 @@ def up(control_plane: ControlPlane, nodes: int = 2, gpus: int = 1000) -> None:
     processes.start(
         "kwok",
         [
-            programs / "kwok", f"--kubeconfig={control_plane.kubeconfig}",
+            programs / "kwok", f"--kubeconfig={access.kubeconfig}",
             "--manage-nodes-with-label-selector=kubestudy.dev/simulated=true",
             "--node-lease-duration-seconds=40", "--cidr=127.128.0.0/9", *(f"--config={path}" for path in configs),
         ],
         folder,
     )  # fmt: skip
     made = [_node(number, gpus) for number in range(nodes)]
-    control_plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
-    control_plane.kubectl("wait", "--for=condition=Ready", "nodes", "-l", "kubestudy.dev/simulated", "--timeout=60s")
+    access.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    access.kubectl("wait", "--for=condition=Ready", "nodes", "-l", "kubestudy.dev/simulated", "--timeout=60s")
 
 
 def _node(number: int, gpus: int) -> dict[str, object]:
@@ -68,6 +69,6 @@ def _node(number: int, gpus: int) -> dict[str, object]:
     }
 
 
-def down(control_plane: ControlPlane) -> None:
+def down(folder: Path) -> None:
     """End the simulation; its nodes become not ready."""
-    processes.end(control_plane.folder / "kwok.pid")
+    processes.end(folder / "kwok.pid")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +27,14 @@ from kubestudy.cluster.pods import (
     PodView,
     condition,
     failure_without_pods,
+    gpu_seconds,
     observe,
     pod_view,
     unix,
 )
+from kubestudy.study.message import parse_message
 from kubestudy.study.ports import Trouble
-from kubestudy.study.trial import End, Life, Observed, Suggestion
+from kubestudy.study.trial import End, Life, Observed, Result, Suggestion
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ _BACKOFF_LIMIT_SECONDS = 60.0
 _POD_LAG_SECONDS = 5.0
 # A watch tells of a deletion soon after it was asked for.
 _GONE_SECONDS = 60.0
+_ENDS_KEPT = 1000
 
 
 @dataclass(slots=True)
@@ -88,11 +92,20 @@ class ClusterRuntime:
         api: The API server.
         cache: What the watches told.
         clock: Unix time.
+        launched: Told, when a Job that takes an ended one's place is created, how long ago that end was recorded.
     """
 
     def __init__(
-        self, owner: Owner, spec: StudySpec, api: KubeApi, cache: Cache, clock: Callable[[], float] = time.time
+        self,
+        owner: Owner,
+        spec: StudySpec,
+        api: KubeApi,
+        cache: Cache,
+        clock: Callable[[], float] = time.time,
+        launched: Callable[[float], None] | None = None,
     ) -> None:
+        self._launched = launched
+        self._ends: deque[float] = deque(maxlen=_ENDS_KEPT)
         self.owner = owner
         self.spec = spec
         self._api = api
@@ -183,6 +196,7 @@ class ClusterRuntime:
         if trial is None or trial.forgotten:
             return
         trial.forgotten = True
+        self._ends.append(self._now())
         if trial.deleted is None and not trial.stopping:
             trial.request = asyncio.create_task(self._delete(number, trial, trial.request))
 
@@ -206,6 +220,8 @@ class ClusterRuntime:
             except ConflictError:
                 return await self._adopt(f"{jobs}/{body['metadata']['name']}", trial)
             trial.created = True
+            if self._launched is not None and self._ends:
+                self._launched(max(0.0, self._now() - self._ends.popleft()))
             return True
 
         await self._insist(attempt, trial, f"create Job {body['metadata']['name']}")
@@ -329,9 +345,8 @@ class ClusterRuntime:
             return self._alive(number, pods)
         last = trial.last.end if trial.last is not None else None
         finished = [p for p in (pods or list(trial.views.values())) if p.over]
-        end = last or End(
-            False, True, "Stopped", "it was told to stop", _last_words(finished), _spent(trial, gpus_of(self.spec))
-        )
+        spent = gpu_seconds(list(trial.views.values()), gpus_of(self.spec))
+        end = last or End(False, True, "Stopped", "it was told to stop", _last_words(finished), spent)
         trial.ended = end
         return Observed(number, Life.ENDED, trial.last.started if trial.last else None, end=end)
 
@@ -413,14 +428,8 @@ class ClusterRuntime:
         return min((max(0.05, at - now) for at in times), default=_GONE_SECONDS)
 
 
-def _last_words(pods: Sequence[PodView]) -> Any:
-    from kubestudy.study.message import parse_message  # noqa: PLC0415
-
+def _last_words(pods: Sequence[PodView]) -> Result | None:
     return next((parse_message(p.message) for p in reversed(pods) if p.message), None)
-
-
-def _spent(trial: _Trial, gpus: int) -> float:
-    return gpus * sum(v.finished - v.started for v in trial.views.values() if v.started and v.finished)
 
 
 async def _quietly(task: asyncio.Task[None] | None) -> None:

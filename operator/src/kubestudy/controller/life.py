@@ -177,7 +177,8 @@ class StudyLife:
                 f" {self._status.trials.total} trials: is the right volume mounted? To start over, delete the study"
                 " and create it again"
             )
-        runtime = ClusterRuntime(self._owner(), study.spec, services.api, services.cache)
+        relaunched = services.metrics.relaunched
+        runtime = ClusterRuntime(self._owner(), study.spec, services.api, services.cache, launched=relaunched)
         metrics = ScrapedMetrics(interval=_SCRAPE_SECONDS)
         before = self._status.conditions if self._status is not None else ()
         loop = StudyLoop(study, search, runtime, metrics, self, time.time, before)

@@ -44,7 +44,7 @@ async def operate(settings: Settings) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = OperatorMetrics()
     api = await KubeApi.from_environment(metrics.request)
-    services = Services(api, Cache(), Archive(settings.storage_place), metrics, {})
+    services = Services(api, Cache(), Archive(settings.storage_place, metrics.searched), metrics, {})
     health = Health(services.beats)
     server = await serve(settings.health_address, settings.health_port, health, metrics)
     lag = asyncio.create_task(_watch_lag(metrics))

@@ -49,13 +49,9 @@ class OperatorMetrics:
         self._requests.labels(verb, resource, str(status)).inc()
         self._request_seconds.labels(verb).observe(seconds)
 
-    def asked(self, seconds: float) -> None:
-        """Count a suggestion."""
-        self._ask.observe(seconds)
-
-    def told(self, seconds: float) -> None:
-        """Count a recorded end."""
-        self._tell.observe(seconds)
+    def searched(self, what: str, seconds: float) -> None:
+        """Count a suggestion (`ask`) or a recorded end (`tell`)."""
+        (self._ask if what == "ask" else self._tell).observe(seconds)
 
     def relaunched(self, seconds: float) -> None:
         """Count the time from an end to the next launch."""

@@ -7,7 +7,7 @@ to, so that the history of a study that was deleted while nobody watched is foun
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,10 +48,12 @@ class Archive:
 
     Args:
         place: The folder of the journals, or a database URL.
+        observer: Told of each ask and tell of any study, and the seconds it took.
     """
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, place: Path | str, observer: Callable[[str, float], None] | None = None) -> None:
         self._place = place
+        self._observer = observer
         self._database: BaseStorage | None = None
 
     @property
@@ -67,7 +69,7 @@ class Archive:
         """
         journal = self._journal(record)
         storage = self._shared() if journal is None else open_storage(journal, sole_writer=True)
-        search = OptunaSearch(spec, storage, record.study_name, self.where)
+        search = OptunaSearch(spec, storage, record.study_name, self.where, self._observer)
         self._note(record)
         return search
 

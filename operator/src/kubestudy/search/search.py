@@ -6,9 +6,11 @@ the study loop's to do.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -55,10 +57,19 @@ class OptunaSearch:
         storage: Where its trials are kept.
         name: The study's name in the storage. A study of that name is gone on with.
         where: What errors call the storage.
+        observer: Told of each ask and tell, and the seconds it took.
     """
 
-    def __init__(self, spec: StudySpec, storage: BaseStorage, name: str, where: str) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: BaseStorage,
+        name: str,
+        where: str,
+        observer: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._spec = spec
+        self._observer = observer
         self._where = where
         self._ordered = in_tree_order(spec.parameters)
         self._single = len(spec.objectives) == 1
@@ -80,12 +91,19 @@ class OptunaSearch:
         self._tally = self._count(trials)
         self._running = sorted((t for t in trials if t.state is TrialState.RUNNING), key=lambda t: t.number)
         self._last_sign = max(
-            (time.timestamp() for t in trials for time in (t.datetime_start, t.datetime_complete) if time),
+            (moment.timestamp() for t in trials for moment in (t.datetime_start, t.datetime_complete) if moment),
             default=0.0,
         )
 
     def _errors(self) -> Any:
         return storage_errors(self._where)
+
+    @contextlib.contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        if self._observer is not None:
+            self._observer(what, time.perf_counter() - began)
 
     @property
     def tally(self) -> Tally:
@@ -129,7 +147,7 @@ class OptunaSearch:
         """Suggest and record one more trial; None when the grid is exhausted."""
         if self.exhausted:
             return None
-        with self._errors():
+        with self._timed("ask"), self._errors():
             trial = self._study.ask()
             self._asked = max(self._asked, trial.number + 1)
             self._open[trial.number] = trial
@@ -165,7 +183,7 @@ class OptunaSearch:
         if trial is None:
             log.info("trial %d is finished already", number)
             return
-        with self._errors():
+        with self._timed("tell"), self._errors():
             self._fill_in(trial, outcome.curve)
             match outcome:
                 case Complete(values):
