@@ -5,8 +5,6 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST_ARGS ?=
-# Many tests wait for something: more of them than cores run at once.
-WORKERS ?= 3
 
 .PHONY: setup run test lint bench browser cluster cluster-down lock clean
 
@@ -33,7 +31,7 @@ cluster-down: setup
 
 test: setup browser lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python tests/support/run.py $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,15 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from support.cluster.cluster import Cluster, Operator, start_operator
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep them in one worker: they share a cluster."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+from support.cluster.cluster import Cluster, Operator, start_operator, until
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +25,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator that looks after every namespace; modules that bring their own do without it."""
     running = start_operator(cluster, tmp_path_factory.mktemp("operator"))
+    until(lambda: running.ready, what="a ready operator")
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0

@@ -81,7 +81,7 @@ def test_a_killed_operator_is_followed_by_its_standby_and_the_trials_go_on(
     study = Study(cluster, namespace).apply(simulated_study(run_for="3s", budget={"maxTrials": 20}, parallelism=2))
     until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
     second = start_operator(cluster, folder, *flags)
-    until(lambda: "ok" in _ready(second.port), what="a ready standby")
+    until(lambda: second.ready, what="a ready standby")
     time.sleep(3)
     done = study.status["trials"]["complete"]
     first.kill()
@@ -91,13 +91,6 @@ def test_a_killed_operator_is_followed_by_its_standby_and_the_trials_go_on(
     status = study.until_phase("Complete", seconds=120)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (20, 20)
     assert second.stop() == 0
-
-
-def _ready(port: int) -> str:
-    try:
-        return _metrics(port, "/readyz")
-    except OSError:
-        return ""
 
 
 def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,15 @@ class Cluster:
         simulated.up(self.access, self.folder)
         self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", CRD, "-f", DEPLOY / "rbac.yaml")
         self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
+        # kubectl learns of a new resource a moment after it is there.
+        until(lambda: "No resources" in self._said("get", "hps", "-A"), what="the CRD in discovery")
         return self
+
+    def _said(self, *arguments: str) -> str:
+        try:
+            return self.kubectl(*arguments) or "No resources"
+        except processes.ClusterError as error:
+            return str(error)
 
     def start_node(self, gpus: int = 2) -> Node:
         """Start the real node.
@@ -164,6 +173,15 @@ class Operator:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+
+    @property
+    def ready(self) -> bool:
+        """Whether it says that it is ready."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """End it at once, as a lost node would."""

@@ -1,0 +1,41 @@
+"""Runs all tests (`make test`): those that share a cluster in one process, all others beside it in two more.
+
+Many tests wait for something, so this takes much less time than one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_COVERAGE = ("--cov", "--cov-report=")
+
+
+def main() -> int:
+    """Run them; return an exit code that is not 0 if any failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        cluster = _start(data / "coverage.cluster", "tests/cluster", log=data / "cluster.log")
+        others = _start(data / "coverage.others", "tests", "--ignore=tests/cluster", "-n", "2")
+        codes = [others.wait(), cluster.wait()]
+        print((data / "cluster.log").read_text(), flush=True)
+        coverage = [str(Path(sys.executable).parent / "coverage")]
+        parts = [str(part) for part in data.glob("coverage.*")]
+        subprocess.run([*coverage, "combine", "--quiet", *parts], cwd=ROOT, check=False)
+        subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=False)
+    return max(codes)
+
+
+def _start(coverage: Path, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pytest", *_COVERAGE, *arguments, *sys.argv[1:]]
+    output = None if log is None else log.open("wb")
+    environment = {**os.environ, "COVERAGE_FILE": str(coverage)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
