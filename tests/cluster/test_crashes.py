@@ -20,7 +20,6 @@ from kubestudy.search.storage import open_storage
 from support.cluster.cluster import ROOT, Cluster
 from support.cluster.studies import Study, simulated_study
 
-
 TRIALS = 3
 
 
