@@ -33,8 +33,8 @@ def test_a_study_runs_to_its_end(cluster: Cluster, study: Study) -> None:
     line = cluster.kubectl("get", "hps", "-n", study.namespace).splitlines()
     assert line[0].split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "AGE"]
     assert line[1].split()[:4] == ["sim", "Complete", "6/6", "0"]
-    reasons = [reason for reason, _ in study.events]
-    assert "NewBest" in reasons
+    reasons = until(lambda: {"Started", "NewBest", "MaxTrialsReached"} <= {r for r, _ in study.events}, what="events")
+    assert reasons
 
 
 def test_no_finalizer_and_no_annotation_is_left_on_a_study(study: Study) -> None:
@@ -98,10 +98,12 @@ def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
     status = study.until_phase("Suspended")
     assert (status["trials"]["running"], status["trials"]["pending"]) == (0, 3)
     assert not study.jobs
+    until(lambda: "Suspended" in {reason for reason, _ in study.events}, what="the event Suspended")
     study.patch(suspend=False, budget={"maxTrials": 3, "maxDuration": "1h"})
     until(lambda: study.status.get("trials", {}).get("running") == 3, what="three running trials again")
     assert {job["metadata"]["labels"]["kubestudy.dev/trial"]: _params(job) for job in study.jobs} == before
     assert study.status["used"]["seconds"] < 30
+    assert "Resumed" in {reason for reason, _ in study.events}
 
 
 def test_parallelism_and_budget_change_while_it_runs_and_a_larger_budget_wakes_it(study: Study) -> None:

@@ -185,6 +185,16 @@ def test_hopeless_trials_are_pruned_while_they_run(journal: Path) -> None:
     assert view.status.trials.pruned == 3
 
 
+def test_a_person_is_told_of_the_start_and_of_the_end_once(journal: Path) -> None:
+    world, audience = World(), Audience()
+    asyncio.run(loop_of(study(), world, journal, audience).run())
+    assert audience.reasons[0] == "Started"
+    assert audience.reasons.count("MaxTrialsReached") == 1
+    again = Audience()
+    asyncio.run(loop_of(study(), world, journal, again).run())
+    assert again.reasons == []
+
+
 def test_a_trial_that_vanishes_from_the_runtime_runs_again(journal: Path) -> None:
     world = World()
 

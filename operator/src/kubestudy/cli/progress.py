@@ -20,7 +20,10 @@ from kubestudy.study.view import LiveTrial, View
 
 _ROWS = 12
 _PLAIN_SECONDS = 5.0
-_QUIET_EVENTS = frozenset({"TrialPruned", "TrialStopped"})
+# What the picture, or the last line of a run, shows anyway.
+_QUIET_EVENTS = frozenset(
+    {"TrialPruned", "TrialStopped", "Started", "Suspended", "MaxTrialsReached", "SearchSpaceExhausted"}
+)
 
 
 def short(value: Value) -> str:

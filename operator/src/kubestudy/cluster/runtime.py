@@ -11,11 +11,12 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kubestudy.api.checks import gpus_of
+from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 from kubestudy.api.quantity import seconds_of
 from kubestudy.api.study import StudySpec
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError, collection
@@ -58,21 +59,25 @@ class _Trial:
 
     Attributes:
         request: The request under way for it.
-        created: Whether its Job was created in this process's life; its watch event may be on its way.
         seen: Whether the watch has told of its Job.
         deleted: When its Job's deletion was acknowledged; until the watch tells, what it tells is old.
         stopping: Whether it was told to stop.
         forgotten: Whether its end was recorded: it is of no interest any more.
         ended: How it ended, once that was decided here rather than read from its Job.
+        created_at: When its Job's creation was acknowledged.
         complete_at: When its Job was first seen to be over without its pod's end.
+        looked: Whether its pods were asked for since.
+        old: The uid of an earlier Job of the same name; what the watches still tell of that is of no interest.
         views: Its pods as last read, by name and version.
         trouble: What keeps its Job from being created.
     """
 
     suggestion: Suggestion | None = None
     request: asyncio.Task[None] | None = None
-    created: bool = False
+    created_at: float | None = None
     seen: bool = False
+    old: str | None = None
+    looked: bool = False
     deleted: float | None = None
     stopping: bool = False
     forgotten: bool = False
@@ -177,6 +182,9 @@ class ClusterRuntime:
             known.suggestion = trial
             return
         fresh = _Trial(trial)
+        before = self._cache.trials(self.owner.uid).get(trial.number)
+        if known is not None and before is not None and before.job is not None:
+            fresh.old = before.job["metadata"]["uid"]
         self._trials[trial.number] = fresh
         previous = known.request if known is not None else None
         fresh.request = asyncio.create_task(self._create(trial, fresh, previous))
@@ -212,19 +220,20 @@ class ClusterRuntime:
     async def _create(self, suggestion: Suggestion, trial: _Trial, previous: asyncio.Task[None] | None) -> None:
         await _quietly(previous)
         jobs = collection(BATCH, "jobs", self.owner.namespace)
-        body = job_of(self.owner, self.spec, suggestion)
+        name = job_name(self.owner.name, self.owner.uid, suggestion.number)
 
         async def attempt() -> bool:
             try:
-                await self._api.create(jobs, body)
+                # Built anew each time: what the API server refuses may be mended meanwhile.
+                await self._api.create(jobs, job_of(self.owner, self.spec, suggestion))
             except ConflictError:
-                return await self._adopt(f"{jobs}/{body['metadata']['name']}", trial)
-            trial.created = True
+                return await self._adopt(f"{jobs}/{name}", trial)
+            trial.created_at = self._now()
             if self._launched is not None and self._ends:
                 self._launched(max(0.0, self._now() - self._ends.popleft()))
             return True
 
-        await self._insist(attempt, trial, f"create Job {body['metadata']['name']}")
+        await self._insist(attempt, trial, f"create Job {name}")
 
     async def _adopt(self, path: str, trial: _Trial) -> bool:
         """Take over a Job that exists; one that is on its way out has to be gone first."""
@@ -232,16 +241,17 @@ class ClusterRuntime:
             found = await self._api.get(path)
         except NotFoundError:
             return False
-        if "deletionTimestamp" in found["metadata"]:
+        if "deletionTimestamp" in found["metadata"] or found["metadata"]["uid"] == trial.old:
             return False
         self._cache.take_in("Job", False, found)
-        trial.created = True
+        trial.created_at = self._now()
         return True
 
     async def _delete(self, number: int, trial: _Trial, previous: asyncio.Task[None] | None) -> None:
-        if previous is not None and not trial.created and trial.stopping:
+        if previous is not None and trial.created_at is None and trial.stopping:
             previous.cancel()
         await _quietly(previous)
+        trial.trouble = None
         name = job_name(self.owner.name, self.owner.uid, number)
 
         async def attempt() -> bool:
@@ -250,6 +260,19 @@ class ClusterRuntime:
             return True
 
         await self._insist(attempt, trial, f"delete Job {name}")
+
+    async def _look(self, number: int, trial: _Trial) -> None:
+        """Ask for a trial's pods: the watch may have missed them."""
+        selector = f"{LABEL_STUDY_UID}={self.owner.uid},{LABEL_TRIAL}={number}"
+
+        async def attempt() -> bool:
+            found = await self._api.get(collection("v1", "pods", self.owner.namespace), labelSelector=selector)
+            for pod in found["items"]:
+                self._cache.take_in("Pod", False, pod)
+            trial.looked = True
+            return True
+
+        await self._insist(attempt, trial, f"list the pods of trial {number}")
 
     async def _insist(self, attempt: Callable[[], Awaitable[bool]], trial: _Trial, what: str) -> None:
         """Try until it succeeds, with a back-off: the trial is recorded already, so giving up would lose it."""
@@ -279,6 +302,8 @@ class ClusterRuntime:
     def _observed(self, number: int, trial: _Trial, objects: TrialObjects | None) -> Observed | None:
         if trial.ended is not None and not trial.forgotten:
             return Observed(number, Life.ENDED, end=trial.ended)
+        if objects is not None and trial.old is not None:
+            objects = _without(objects, trial.old)
         job = objects.job if objects is not None else None
         pods = self._pods(trial, objects)
         if trial.forgotten:
@@ -307,7 +332,7 @@ class ClusterRuntime:
     def _judged(self, trial: _Trial, observed: Observed, job: Any, pods: Sequence[PodView]) -> Observed:
         """Add what time alone tells to what the trial's objects tell."""
         if observed.end is None and (condition(job, "Complete") or condition(job, "Failed")):
-            return self._lagging(trial, observed, job)
+            return self._lagging(observed.number, trial, observed, job)
         if observed.life is Life.PENDING:
             self._judge_start(trial, job, pods)
             if trial.ended is not None:
@@ -320,11 +345,9 @@ class ClusterRuntime:
 
     def _awaited(self, number: int, trial: _Trial) -> Observed | None:
         """Its Job is being created, or was and the watch has not told yet."""
-        if trial.request is not None and trial.request.done() and trial.created:
-            trial.complete_at = trial.complete_at or self._now()
-            if self._now() > trial.complete_at + _GONE_SECONDS:
-                # Created and gone before any watch told of it.
-                return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+        if trial.created_at is not None and self._now() > trial.created_at + _GONE_SECONDS:
+            # Created and gone before any watch told of it.
+            return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
         return Observed(number, Life.PENDING)
 
     def _alive(self, number: int, pods: Sequence[PodView]) -> Observed:
@@ -350,11 +373,14 @@ class ClusterRuntime:
         trial.ended = end
         return Observed(number, Life.ENDED, trial.last.started if trial.last else None, end=end)
 
-    def _lagging(self, trial: _Trial, observed: Observed, job: Any) -> Observed:
-        """The Job is over; wait a little for the watch on pods to tell how its pod ended."""
+    def _lagging(self, number: int, trial: _Trial, observed: Observed, job: Any) -> Observed:
+        """The Job is over; wait a little for the watch on pods to tell how its pod ended, then ask for it."""
         now = self._now()
         trial.complete_at = trial.complete_at or now
-        if now < trial.complete_at + _POD_LAG_SECONDS:
+        if not trial.looked:
+            asking = trial.request is not None and not trial.request.done()
+            if now >= trial.complete_at + _POD_LAG_SECONDS and not asking:
+                trial.request = asyncio.create_task(self._look(number, trial))
             return Observed(observed.number, Life.RUNNING, observed.started)
         return Observed(observed.number, Life.ENDED, observed.started, end=failure_without_pods(job))
 
@@ -417,7 +443,7 @@ class ClusterRuntime:
         times = [self._probe_after] if self._start_failures >= START_FAILURES_TOLERATED else []
         seen = self._cache.trials(self.owner.uid)
         for number, trial in self._trials.items():
-            if trial.complete_at is not None and trial.ended is None:
+            if trial.complete_at is not None and not trial.looked:
                 times.append(trial.complete_at + _POD_LAG_SECONDS)
             if trial.last is not None and trial.last.life is Life.PENDING and number in seen:
                 job = seen[number].job
@@ -426,6 +452,19 @@ class ClusterRuntime:
                     times.append(since + self._start_timeout)
         now = self._now()
         return min((max(0.05, at - now) for at in times), default=_GONE_SECONDS)
+
+
+def _without(objects: TrialObjects, uid: str) -> TrialObjects:
+    """Return a trial's objects but for a Job that is gone, or going, and its pods."""
+    rest = TrialObjects()
+    if objects.job is not None and objects.job["metadata"]["uid"] != uid:
+        rest.job = objects.job
+    rest.pods = {name: pod for name, pod in objects.pods.items() if not _owned_by(pod, uid)}
+    return rest
+
+
+def _owned_by(pod: Mapping[str, Any], uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])
 
 
 def _last_words(pods: Sequence[PodView]) -> Result | None:

@@ -95,6 +95,7 @@ class StudyLoop:
         self._next_reading = 0.0
         self._next_showing = 0.0
         self._conditions = conditions
+        self._told_end = self._told_suspended = False
         self._interruptions: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -158,6 +159,8 @@ class StudyLoop:
                 "Resumed",
                 f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",
             )
+        if started is None:
+            self._say("Started", "the first trials are being started")
         await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
         for number in [n for n in self._stopping if n not in seen]:
@@ -327,14 +330,28 @@ class StudyLoop:
         end = decided.ending
         if end is not None and end.early:
             ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-            if memory.ending_since is None and not decided.over:
-                self._say(end.reason, end.message, warning=end.failed)
+        self._announce_turn(decided)
         completed = None
         if decided.over:
             completed = memory.completed if memory.completed is not None else now
         changed = clock.paused != memory.clock.paused or ending_since != memory.ending_since
         if changed or completed != memory.completed:
             await self._remember(replace(memory, clock=clock, ending_since=ending_since, completed=completed))
+
+    def _announce_turn(self, decided: Plan) -> None:
+        """Tell, once, that the study begins to end or to stand still."""
+        end, memory = decided.ending, self._memory
+        began = end is not None and end.early and memory.ending_since is None
+        if end is not None and (began or decided.over) and memory.completed is None and not self._told_end:
+            self._told_end = True
+            self._say(end.reason, end.message, warning=end.failed)
+        if decided.suspended and not self._told_suspended and not self._interrupted:
+            self._say("Suspended", "the running trials are stopped, and go on when suspend is false again")
+        elif self._told_suspended and not decided.suspended:
+            self._say("Resumed", f"going on with {len(self._trials)} unfinished trials")
+        self._told_suspended = decided.suspended
+        if end is None:
+            self._told_end = False
 
     async def _remember(self, memory: Memory) -> None:
         await self._off(lambda: self._search.remember(memory))
