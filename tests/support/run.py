@@ -20,7 +20,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         cluster = _start(data / "coverage.cluster", "tests/cluster", log=data / "cluster.log")
-        others = _start(data / "coverage.others", "tests", "--ignore=tests/cluster", "-n", "2")
+        # By files: an open browser keeps an event loop running, which other files' tests must not meet.
+        workers = ("-n", "2", "--dist", "loadfile")
+        others = _start(data / "coverage.others", "tests", "--ignore=tests/cluster", *workers)
         codes = [others.wait(), cluster.wait()]
         print((data / "cluster.log").read_text(), flush=True)
         coverage = [str(Path(sys.executable).parent / "coverage")]
