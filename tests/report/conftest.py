@@ -92,7 +92,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Callable[[Study], tuple[O
     contexts = []
 
     def open_report(made: Study) -> tuple[Opened, list[dict[str, Any]]]:
-        file = made.report(tmp_path / "out" / "report.html")
+        file = made.report(tmp_path / "report.html")
         context = opened(browser, file)
         contexts.append(context)
         page = context.__enter__()

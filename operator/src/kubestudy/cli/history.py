@@ -90,7 +90,7 @@ def make_report(named: str, directory: Path | None, storage: str | None, to: Pat
     except (StudyError, ManifestError) as error:
         return _refused(error)
     except OSError as error:
-        complain(f"error: cannot write the report: {error}")
+        complain(f"error: cannot write {target}: {error.strerror or error}")
         return Exit.FAILED
     out.print(str(target), markup=False, soft_wrap=True)
     return Exit.COMPLETED
