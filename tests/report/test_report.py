@@ -236,7 +236,8 @@ def test_many_trials(study: Callable[..., Any], show: Callable[..., Any]) -> Non
 
 def test_a_report_replaces_the_last_one(study: Callable[..., Any], tmp_path: Path) -> None:
     made = study()
-    target = made.report(tmp_path / "report.html")
+    (tmp_path / "new").mkdir()
+    target = made.report(tmp_path / "new" / "report.html")
     made.run(1, lambda asked: complete(123.456))
     made.report(target)
     assert "123.456" in target.read_text()
