@@ -26,7 +26,7 @@ def test_an_api_server_that_goes_away_for_a_while_costs_nothing(
     study = Study(cluster, namespace).apply(simulated_study(run_for="2s", budget={"maxTrials": 8}, parallelism=2))
     until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
     cluster.control_plane.stop_api_server()
-    time.sleep(15)
+    time.sleep(15)  # longer than one request's retries last
     cluster.control_plane.start_api_server()
     status = study.until_phase("Complete", seconds=150)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (8, 8)
@@ -82,7 +82,7 @@ def test_a_killed_operator_is_followed_by_its_standby_and_the_trials_go_on(
     until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
     second = start_operator(cluster, folder, *flags)
     until(lambda: second.ready, what="a ready standby")
-    time.sleep(3)
+    time.sleep(3)  # the standby has looked at the Lease once, as it would have for long
     done = study.status["trials"]["complete"]
     first.kill()
     killed = time.monotonic()

@@ -72,7 +72,6 @@ class _Trial:
         trouble: What keeps its Job from being created.
     """
 
-    suggestion: Suggestion | None = None
     request: asyncio.Task[None] | None = None
     created_at: float | None = None
     seen: bool = False
@@ -179,9 +178,8 @@ class ClusterRuntime:
         """Create the trial's Job, in the background; one that exists is taken over."""
         known = self._trials.get(trial.number)
         if known is not None and not known.forgotten:
-            known.suggestion = trial
             return
-        fresh = _Trial(trial)
+        fresh = _Trial()
         before = self._cache.trials(self.owner.uid).get(trial.number)
         if known is not None and before is not None and before.job is not None:
             fresh.old = before.job["metadata"]["uid"]
@@ -332,7 +330,7 @@ class ClusterRuntime:
     def _judged(self, trial: _Trial, observed: Observed, job: Any, pods: Sequence[PodView]) -> Observed:
         """Add what time alone tells to what the trial's objects tell."""
         if observed.end is None and (condition(job, "Complete") or condition(job, "Failed")):
-            return self._lagging(observed.number, trial, observed, job)
+            return self._lagging(trial, observed, job)
         if observed.life is Life.PENDING:
             self._judge_start(trial, job, pods)
             if trial.ended is not None:
@@ -373,14 +371,14 @@ class ClusterRuntime:
         trial.ended = end
         return Observed(number, Life.ENDED, trial.last.started if trial.last else None, end=end)
 
-    def _lagging(self, number: int, trial: _Trial, observed: Observed, job: Any) -> Observed:
+    def _lagging(self, trial: _Trial, observed: Observed, job: Any) -> Observed:
         """The Job is over; wait a little for the watch on pods to tell how its pod ended, then ask for it."""
         now = self._now()
         trial.complete_at = trial.complete_at or now
         if not trial.looked:
             asking = trial.request is not None and not trial.request.done()
             if now >= trial.complete_at + _POD_LAG_SECONDS and not asking:
-                trial.request = asyncio.create_task(self._look(number, trial))
+                trial.request = asyncio.create_task(self._look(observed.number, trial))
             return Observed(observed.number, Life.RUNNING, observed.started)
         return Observed(observed.number, Life.ENDED, observed.started, end=failure_without_pods(job))
 
@@ -443,6 +441,8 @@ class ClusterRuntime:
         times = [self._probe_after] if self._start_failures >= START_FAILURES_TOLERATED else []
         seen = self._cache.trials(self.owner.uid)
         for number, trial in self._trials.items():
+            if trial.forgotten or trial.ended is not None:
+                continue  # time changes nothing about what is over
             if trial.complete_at is not None and not trial.looked:
                 times.append(trial.complete_at + _POD_LAG_SECONDS)
             if trial.last is not None and trial.last.life is Life.PENDING and number in seen:

@@ -46,7 +46,7 @@ async def list_all(
 
 
 async def list_studies(api: KubeApi, namespaces: Sequence[str]) -> list[dict[str, Any]]:
-    """Return every study, with the fields that a list leaves out of its items."""
+    """Return every study."""
     bodies, _ = await list_all(api, API_VERSION, PLURAL, namespaces)
     return bodies
 

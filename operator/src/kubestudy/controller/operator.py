@@ -9,7 +9,9 @@ import signal
 import time
 
 from kubestudy.api.crd import NAME as CRD_NAME
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError
+from kubestudy.api.crd import PLURAL
+from kubestudy.api.study import API_VERSION
+from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.http import Health, serve
 from kubestudy.controller.leader import lead
@@ -92,7 +94,7 @@ async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -
     """Wait until the CRD is installed: kopf would look for it only once."""
     while not stop.is_set():
         try:
-            await list_studies(api, settings.namespaces)
+            await api.get(collection(API_VERSION, PLURAL, next(iter(settings.namespaces), None)), limit="1")
         except NotFoundError:
             log.warning("the CRD %s is not installed: apply it (kubestudy crd); looking again", CRD_NAME)
         except ApiError as error:

@@ -12,6 +12,7 @@ from kubestudy.api.status import StudyStatus
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_STATES = ("running", "pending", "complete", "pruned", "failed", "stopped")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,7 +62,7 @@ class OperatorMetrics:
         """Take a study's newest status."""
         key = (namespace, study)
         counts = status.trials
-        for state in ("running", "pending", "complete", "pruned", "failed", "stopped"):
+        for state in _STATES:
             self._trials.labels(*key, state).set(getattr(counts, state))
         self._gpu.labels(*key).set(status.used.gpu_seconds)
         if status.best is not None:
@@ -72,7 +73,7 @@ class OperatorMetrics:
         """Forget a study that was deleted."""
         key = (namespace, study)
         self._move(key, None)
-        for state in ("running", "pending", "complete", "pruned", "failed", "stopped"):
+        for state in _STATES:
             self._trials.remove(*key, state)
         for gauge in (self._gpu, self._best):
             gauge.remove(*key)
