@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,22 @@ def _example(name: str) -> dict[str, Any]:
     return found
 
 
+def _study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """Return a study of one float whose trials run a container; one trial unless told otherwise."""
+    return {
+        "apiVersion": "kubestudy.dev/v1alpha1",
+        "kind": "HyperparameterStudy",
+        "metadata": {"name": name},
+        "spec": {
+            "objectives": [{"metric": "y", "goal": "minimize"}],
+            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
+            "budget": {"maxTrials": 1},
+            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
+            **spec,
+        },
+    }
+
+
 def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Cluster) -> None:
     example = _example("digits-mlp")
     example["spec"]["budget"]["maxTrials"] = 6
@@ -90,26 +107,13 @@ def test_a_users_own_script_in_an_own_image(deployed: Cluster, tmp_path: Path) -
     (tmp_path / "Dockerfile").write_text(
         'ARG BASE\nFROM ${BASE}\nCOPY train.py /app/train.py\nENTRYPOINT ["python", "/app/train.py"]\n'
     )
-    import subprocess
 
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     own = images.image("own:1", "Dockerfile", {"BASE": "localhost/trainer:1"}, tmp_path)
     assert deployed.node is not None
     deployed.node.import_image(own, "localhost/own:1")
-    manifest = {
-        "apiVersion": "kubestudy.dev/v1alpha1",
-        "kind": "HyperparameterStudy",
-        "metadata": {"name": "own"},
-        "spec": {
-            "objectives": [{"metric": "y", "goal": "minimize"}],
-            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
-            "budget": {"maxTrials": 4},
-            "parallelism": 2,
-            "jobTemplate": {
-                "spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "localhost/own:1"}]}}}
-            },
-        },
-    }
+    container = {"name": "trainer", "image": "localhost/own:1"}
+    manifest = _study("own", container, budget={"maxTrials": 4}, parallelism=2)
     study = Study(deployed, "real", "own").apply(manifest)
     status = study.until_phase("Complete", seconds=180)
     assert status["trials"]["complete"] == 4
@@ -118,17 +122,7 @@ def test_a_users_own_script_in_an_own_image(deployed: Cluster, tmp_path: Path) -
 
 def test_a_crashing_script_shows_its_last_words(deployed: Cluster) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["python", "-c", "raise ValueError('no such file')"]}
-    manifest = {
-        "apiVersion": "kubestudy.dev/v1alpha1",
-        "kind": "HyperparameterStudy",
-        "metadata": {"name": "crash"},
-        "spec": {
-            "objectives": [{"metric": "y", "goal": "minimize"}],
-            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
-            "budget": {"maxTrials": 1},
-            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
-        },
-    }
+    manifest = _study("crash", container)
     study = Study(deployed, "real", "crash").apply(manifest)
     study.until_phase("Failed", seconds=120)
     assert "exit code 1: ValueError: no such file" in study.condition("Failed")["message"]
@@ -136,17 +130,7 @@ def test_a_crashing_script_shows_its_last_words(deployed: Cluster) -> None:
 
 def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Cluster) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["no-such-program"]}
-    manifest = {
-        "apiVersion": "kubestudy.dev/v1alpha1",
-        "kind": "HyperparameterStudy",
-        "metadata": {"name": "nocommand"},
-        "spec": {
-            "objectives": [{"metric": "y", "goal": "minimize"}],
-            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
-            "budget": {"maxTrials": 1},
-            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
-        },
-    }
+    manifest = _study("nocommand", container)
     study = Study(deployed, "real", "nocommand").apply(manifest)
     study.until_phase("Failed", seconds=120)
     message = study.condition("Failed")["message"]

@@ -6,7 +6,6 @@ No registry of images is needed: the base comes from mmdebstrap, what Python nee
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from support.cluster.tools import cache_folder, kubernetes
+from support.cluster.tools import cache_folder, kubernetes, locked
 
 ROOT = Path(__file__).resolve().parents[3]
 _SUITE = "bookworm"
@@ -98,10 +97,7 @@ def _sources(context: Path, dockerfile: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def _once(name: str) -> Iterator[tuple[Path, Path, bool]]:
     """Lock a folder of the cache; say where the archive belongs, and whether it is there."""
-    folder = cache_folder() / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache_folder() / name) as folder:
         archive = folder / "image.tar"
         yield folder, archive, archive.exists()
 

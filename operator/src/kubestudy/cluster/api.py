@@ -89,9 +89,9 @@ class KubeApi:
         configuration = client.Configuration()
         try:
             if not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST"):
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                config.load_incluster_config(client_configuration=configuration)
             else:
-                await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                await config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
         return cls(configuration, observer)
@@ -108,7 +108,7 @@ class KubeApi:
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """Return an object, or a list."""
@@ -166,7 +166,7 @@ class KubeApi:
         began = time.monotonic()
         status = 0
         try:
-            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            response = await self._client.rest_client.request(
                 verb, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
             )
             data = await response.read()
