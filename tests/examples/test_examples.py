@@ -25,7 +25,7 @@ def test_all_are_valid(validated: Any) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_it_runs_to_its_end(example: Path, tmp_path: Path) -> None:
-    ran = kubestudy("run", example, "-o", "json", cwd=tmp_path, timeout=150)
+    ran = kubestudy("run", example, "-o", "json", cwd=tmp_path, timeout=500)
     assert ran.code == 0, ran.err
     study = ran.json
     name, status = study["metadata"]["name"], study["status"]

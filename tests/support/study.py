@@ -64,7 +64,7 @@ class Finished:
         return json.loads(self.out)
 
 
-def kubestudy(*args: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 120) -> Finished:
+def kubestudy(*args: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
     """Run `kubestudy` to its end."""
     done = subprocess.run(
         [KUBESTUDY, *map(str, args)],

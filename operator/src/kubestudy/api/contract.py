@@ -34,3 +34,13 @@ EXITS_NOT_RETRIED = frozenset({EXIT_BAD_PARAMETERS, EXIT_NON_FINITE, EXIT_OUT_OF
 EXIT_STOPPED = 143
 
 TERMINATION_MESSAGE_BYTES = 4096
+
+
+def history_path(namespace: str, name: str, uid: str) -> str:
+    """Return the path of a study's history on the operator's port; whoever may read the study knows its uid."""
+    return f"/studies/{namespace}/{name}/{uid}/history"
+
+
+def live_path(namespace: str, name: str, uid: str) -> str:
+    """Return the path of a study's living trials there."""
+    return f"/studies/{namespace}/{name}/{uid}/trials"

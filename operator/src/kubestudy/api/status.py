@@ -83,5 +83,9 @@ class StudyStatus(Model):
     ] = None
     pareto_front_size: Annotated[int | None, Field(description="How many trials are on the front.")] = None
     used: Used = Used()
+    history_service: Annotated[
+        str | None,
+        Field(max_length=256, description="The Service that serves the trials' history: namespace/name:port."),
+    ] = None
     start_time: Annotated[str | None, Field(max_length=64, description="First start (RFC 3339).")] = None
     completion_time: Annotated[str | None, Field(max_length=64, description="End (RFC 3339).")] = None

@@ -174,6 +174,9 @@ class StudySpec(Model):
     suspend: Annotated[
         bool, Field(description="Stops the running trials, keeps them for later, and stops the clock.")
     ] = False
+    stop: Annotated[
+        bool, Field(description="Ends the study now, as if a budget were used up; false again goes on with it.")
+    ] = False
     trial_start_timeout: Annotated[
         Duration,
         Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),

@@ -183,6 +183,9 @@ def operator(
         int | None, typer.Option(help="Port of /healthz, /readyz, /metrics. [KUBESTUDY_HEALTH_PORT]")
     ] = None,
     health_address: Annotated[str | None, typer.Option(help="Its address. [KUBESTUDY_HEALTH_ADDRESS]")] = None,
+    service: Annotated[
+        str | None, typer.Option(help="The Service in front of that port: namespace/name:port. [KUBESTUDY_SERVICE]")
+    ] = None,
     leader_election: Annotated[
         bool | None,
         typer.Option("--leader-election/--no-leader-election", help="Wait for a Lease. [KUBESTUDY_LEADER_ELECTION]"),
@@ -200,6 +203,7 @@ def operator(
         "resync_seconds": resync_seconds,
         "health_port": health_port,
         "health_address": health_address,
+        "service": service,
         "leader_election": leader_election,
         "lease_namespace": lease_namespace,
     }
@@ -218,7 +222,12 @@ def version(
 
 
 def main() -> None:
-    """Run the command line; a reader that goes away (`| head`) ends it quietly."""
+    """Run `kubestudy`."""
+    run_app(app)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line; a reader that goes away (`| head`) ends it quietly."""
     try:
         app()
     except BrokenPipeError:

@@ -9,14 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage
+
 from kubestudy.api.manifest import load
 from kubestudy.api.problems import ManifestError
+from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import history_of
 from kubestudy.cli.output import Format, complain, emit, emit_table, note, out
 from kubestudy.cli.progress import short
 from kubestudy.report.page import write_report
-from kubestudy.search.history import TrialRecord
+from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import quiet
 from kubestudy.study.ports import StudyError
 
@@ -37,7 +40,19 @@ def show_trials(named: str, directory: Path | None, storage: str | None, form: F
             # What the storage has as running waits for the next run.
             records = [replace(r, state="Waiting") if r.state == "Running" else r for r in records]
     except (StudyError, ManifestError) as error:
-        return _refused(error)
+        return refused(error)
+    return print_trials(history, records, form, best=best)
+
+
+def print_trials(history: History, records: list[TrialRecord], form: Format, *, best: bool) -> Exit:
+    """Print trials.
+
+    Args:
+        history: Whose trials they are.
+        records: The trials.
+        form: How to print them.
+        best: Whether they are the best ones: then there has to be one.
+    """
     if form is Format.TABLE:
         _table(records)
     else:
@@ -85,10 +100,15 @@ def make_report(named: str, directory: Path | None, storage: str | None, to: Pat
     try:
         place, history = history_of(named, directory, storage)
         source = Path(named) if Path(named).is_file() else place.folder.manifest
-        target = to or place.folder.report
-        write_report(load(source), history, target)
+        return write_to(to or place.folder.report, load(source), history)
     except (StudyError, ManifestError) as error:
-        return _refused(error)
+        return refused(error)
+
+
+def write_to(target: Path, study: HyperparameterStudy, history: History) -> Exit:
+    """Write a report, and print where it is."""
+    try:
+        write_report(study, history, target)
     except OSError as error:
         complain(f"error: cannot write {target}: {error.strerror or error}")
         return Exit.FAILED
@@ -98,6 +118,16 @@ def make_report(named: str, directory: Path | None, storage: str | None, to: Pat
 
 def serve_dashboard(named: str, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
     """Serve Optuna Dashboard until interrupted."""
+    quiet()
+    try:
+        place, _ = history_of(named, directory, storage)
+        return serve(place.open(), host, port)
+    except (StudyError, ManifestError) as error:
+        return refused(error)
+
+
+def serve(opened: BaseStorage, host: str, port: int) -> Exit:
+    """Serve Optuna Dashboard on an open storage until interrupted."""
     # Nothing is to be saved, and no library on the way may take Ctrl-C for an error of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -105,12 +135,6 @@ def serve_dashboard(named: str, directory: Path | None, storage: str | None, hos
     except ImportError:
         complain("error: Optuna Dashboard is not installed: pip install 'kubestudy[local]'")
         return Exit.FAILED
-    quiet()
-    try:
-        place, _ = history_of(named, directory, storage)
-        opened = place.open()
-    except (StudyError, ManifestError) as error:
-        return _refused(error)
     try:
         with socket.create_server((host, port)) as probe:
             port = probe.getsockname()[1]
@@ -122,7 +146,8 @@ def serve_dashboard(named: str, directory: Path | None, storage: str | None, hos
     return Exit.COMPLETED
 
 
-def _refused(error: Exception) -> Exit:
+def refused(error: Exception) -> Exit:
+    """Say why a command cannot do what it was asked for."""
     if isinstance(error, ManifestError):
         complain(str(error))
         return Exit.INVALID

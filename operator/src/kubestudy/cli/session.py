@@ -20,11 +20,12 @@ from rich.logging import RichHandler
 from kubestudy.api.checks import gpus_of
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import HyperparameterStudy
+from kubestudy.cli.closing import print_end, why
 from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.output import Format, complain, emit, err, note, out
-from kubestudy.cli.progress import Progress, short
+from kubestudy.cli.progress import Progress
 from kubestudy.cli.run import Wishes
 from kubestudy.local.container import Machine, warnings_here
 from kubestudy.local.folder import StudyFolder
@@ -187,21 +188,10 @@ async def _loop(
 
 def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool) -> Exit:
     status = view.status
-    why = next((c.message for c in status.conditions if c.type == status.phase), "")
     if wishes.output in (Format.JSON, Format.YAML):
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
     elif status.phase != "Suspended":
-        out.print(f"{study.metadata.name}: {status.phase}: {why}", markup=False)
-        first = study.spec.objectives[0].name
-        front = sorted(status.pareto_front or [], key=lambda trial: (trial.values[first], trial.number))
-        for trial in [status.best] if status.best else front:
-            values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
-            params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
-            out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)
-        counts = status.trials
-        ended = f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed"
-        logs = f"; logs: {place.folder.logs}" if counts.failed else ""
-        out.print(f"  trials: {ended}{logs}", markup=False, soft_wrap=True)
+        print_end(study.metadata.name, status, study.spec.objectives, str(place.folder.logs))
         out.print(f"  report: {place.folder.report}", markup=False)
     if status.phase == "Suspended":
         again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
@@ -212,7 +202,7 @@ def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wish
         return Exit.INTERRUPTED
     if status.phase == "Failed":
         if wishes.output in (Format.JSON, Format.YAML):
-            complain(f"{study.metadata.name} failed: {why}")
+            complain(f"{study.metadata.name} failed: {why(status)}")
         return Exit.FAILED
     return Exit.COMPLETED
 

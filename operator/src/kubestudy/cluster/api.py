@@ -24,6 +24,7 @@ from kubernetes.aio.client.exceptions import ApiException
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 30.0
+_READ_SECONDS = 300.0
 _ATTEMPTS = 4
 _BACKOFF_SECONDS = 0.25
 _RETRY_AFTER_LIMIT = 30.0
@@ -80,18 +81,26 @@ class KubeApi:
         self._observer = observer
 
     @classmethod
-    async def from_environment(cls, observer: Observer | None = None) -> KubeApi:
+    async def from_environment(
+        cls, observer: Observer | None = None, file: str | None = None, context: str | None = None
+    ) -> KubeApi:
         """Return the cluster that KUBECONFIG names, else that of the pod's service account, else ~/.kube/config.
+
+        Args:
+            observer: Told of each answered request.
+            file: A kubeconfig, instead.
+            context: The context of the kubeconfig; the current one if left out.
 
         Raises:
             ApiError: No cluster is configured.
         """
         configuration = client.Configuration()
         try:
-            if not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST"):
+            in_cluster = not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST")
+            if in_cluster and file is None and context is None:
                 config.load_incluster_config(client_configuration=configuration)
             else:
-                await config.load_kube_config(client_configuration=configuration)
+                await config.load_kube_config(file, context, client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
         return cls(configuration, observer)
@@ -130,6 +139,14 @@ class KubeApi:
         except NotFoundError:
             return
 
+    async def read(self, path: str) -> bytes:
+        """Return what a Service behind the API server's proxy answers.
+
+        Raises:
+            ApiError: It cannot be asked, or refuses.
+        """
+        return await self._once("GET", self._configuration.host + path, path, None, "application/json", _READ_SECONDS)
+
     async def request(
         self,
         verb: str,
@@ -148,18 +165,27 @@ class KubeApi:
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._once(verb, url, path, body, content_type)
+                data = await self._once(verb, url, path, body, content_type)
             except UnreachableError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 wait = max(_BACKOFF_SECONDS * 2**attempt, float(error.reason or 0))
                 log.warning("%s %s: %s; again in %.1f s", verb, path, error, wait)
                 await asyncio.sleep(wait)
+            else:
+                found: dict[str, Any] = json.loads(data)
+                return found
         raise AssertionError("unreachable")
 
     async def _once(
-        self, verb: str, url: str, path: str, body: Mapping[str, Any] | None, content_type: str
-    ) -> dict[str, Any]:
+        self,
+        verb: str,
+        url: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        timeout: float = REQUEST_SECONDS,
+    ) -> bytes:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         settings: dict[str, Any] = dict(await self._configuration.auth_settings())
         headers |= {str(setting["key"]): str(setting["value"]) for setting in settings.values()}
@@ -167,9 +193,9 @@ class KubeApi:
         status = 0
         try:
             response = await self._client.rest_client.request(
-                verb, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
+                verb, url, headers=headers, body=body, _request_timeout=timeout
             )
-            data = await response.read()
+            data: bytes = await response.read()
             status = response.status
         except ApiException as error:
             status = int(error.status or 0)
@@ -183,8 +209,7 @@ class KubeApi:
                 self._observer(verb, resource_in(path), status, time.monotonic() - began)
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise _refusal(status, data, response.headers)
-        found: dict[str, Any] = json.loads(data)
-        return found
+        return data
 
 
 def _meaning(error: ApiException) -> ApiError:
@@ -223,6 +248,27 @@ def collection(group: str, plural: str, namespace: str | None = None) -> str:
     """Return the path of a collection: `collection("batch/v1", "jobs", "default")`."""
     base = f"/api/{group}" if "/" not in group else f"/apis/{group}"
     return f"{base}/{plural}" if namespace is None else f"{base}/namespaces/{quote(namespace)}/{plural}"
+
+
+def proxied(service: str, path: str) -> str:
+    """Return the path by which the API server's proxy passes a request on.
+
+    Args:
+        service: namespace/name:port.
+        path: The path there.
+    """
+    namespace, _, name = service.partition("/")
+    return f"{collection('v1', 'services', namespace)}/{name}/proxy{path}"
+
+
+def namespace_in(file: str | None, context: str | None) -> str:
+    """Return the namespace that a kubeconfig's context names, else `default`."""
+    try:
+        contexts, active = config.list_kube_config_contexts(file)
+    except (config.ConfigException, OSError):
+        return namespace_here()
+    chosen = next((c for c in contexts if c["name"] == context), None) if context else active
+    return str(((chosen or {}).get("context") or {}).get("namespace") or "default")
 
 
 def namespace_here() -> str:

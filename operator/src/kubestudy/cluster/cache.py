@@ -9,7 +9,8 @@ from typing import Any
 
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 
-Key = tuple[str, str]
+# Conditions of a pod that follow from others, or that no trial depends on.
+_TELL_NOTHING = frozenset({"Initialized", "Ready", "ContainersReady", "PodReadyToStartContainers"})
 
 
 class TrialObjects:
@@ -56,6 +57,7 @@ class Cache:
         trials = self._studies[uid]
         trial = trials.setdefault(number, TrialObjects())
         name = body["metadata"]["name"]
+        before = trial.job if kind == "Job" else trial.pods.get(name)
         if kind == "Job":
             trial.job = None if deleted else body
         elif deleted:
@@ -67,7 +69,7 @@ class Cache:
         if not trials:
             del self._studies[uid]
         waker = self._wakers.get(uid)
-        if waker is not None:
+        if waker is not None and (deleted or before is None or _telling(before) != _telling(body)):
             waker.set()
 
     def replace(self, jobs: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], began: int) -> None:
@@ -99,6 +101,21 @@ class Cache:
         trials = [trial for study in self._studies.values() for trial in study.values()]
         jobs = [("Job", trial.job) for trial in trials if trial.job is not None]
         return [*jobs, *(("Pod", pod) for trial in trials for pod in trial.pods.values())]
+
+
+def _telling(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what of a Job or pod can change what its trial is taken for: most updates are about other things."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    return (
+        metadata["uid"],
+        metadata.get("deletionTimestamp"),
+        body["spec"].get("suspend"),
+        [(c["type"], c["status"], c.get("reason"), c.get("message")) for c in status.get("conditions") or []
+         if c["type"] not in _TELL_NOTHING],
+        *(status.get(key) for key in ("startTime", "phase", "reason", "podIP")),
+        [c.get("state") for c in status.get("containerStatuses") or []],
+        [c.get("state") for c in status.get("initContainerStatuses") or []],
+    )  # fmt: skip
 
 
 def _owner(body: Mapping[str, Any]) -> tuple[str, int] | None:

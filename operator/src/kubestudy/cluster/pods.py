@@ -153,11 +153,12 @@ def _host(address: str) -> str:
 def end_of(job: Mapping[str, Any], pods: Sequence[PodView], gpus: int) -> End | None:
     """Say how a trial's Job ended; None while it goes on, or while its last pod's end is not known yet."""
     spent = gpu_seconds(pods, gpus)
-    if condition(job, "Complete"):
-        done = next((p for p in reversed(pods) if p.phase == "Succeeded"), None)
-        if done is None:
-            return None
+    done = next((p for p in reversed(pods) if p.phase == "Succeeded"), None)
+    # Where one pod is all there is to a Job, its success is the Job's: the Job controller tells of it a little later.
+    if done is not None and (condition(job, "Complete") or job["spec"].get("completions") == 1):
         return End(True, False, "Completed", "it ended by itself", parse_message(done.message), spent)
+    if condition(job, "Complete"):
+        return None
     failed = condition(job, "Failed")
     if failed is None:
         return None

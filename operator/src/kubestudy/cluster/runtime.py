@@ -50,6 +50,9 @@ _BACKOFF_LIMIT_SECONDS = 60.0
 _POD_LAG_SECONDS = 5.0
 # A watch tells of a deletion soon after it was asked for.
 _GONE_SECONDS = 60.0
+# A Job is over soon after its pod.
+_OVER_SECONDS = 5.0
+_SETTLING_SECONDS = 0.1
 _ENDS_KEPT = 1000
 
 
@@ -62,7 +65,9 @@ class _Trial:
         seen: Whether the watch has told of its Job.
         deleted: When its Job's deletion was acknowledged; until the watch tells, what it tells is old.
         stopping: Whether it was told to stop.
-        forgotten: Whether its end was recorded: it is of no interest any more.
+        forgotten: When its end was recorded: it is of no interest any more.
+        kept: Whether its Job is left to `ttlSecondsAfterFinished`, as the user wrote.
+        deleting: Whether its Job's deletion was asked for since.
         ended: How it ended, once that was decided here rather than read from its Job.
         created_at: When its Job's creation was acknowledged.
         complete_at: When its Job was first seen to be over without its pod's end.
@@ -79,7 +84,9 @@ class _Trial:
     looked: bool = False
     deleted: float | None = None
     stopping: bool = False
-    forgotten: bool = False
+    forgotten: float | None = None
+    kept: bool = False
+    deleting: bool = False
     ended: End | None = None
     complete_at: float | None = None
     views: dict[tuple[str, str], PodView] = field(default_factory=dict)
@@ -129,26 +136,32 @@ class ClusterRuntime:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for requests under way, a limited time."""
-        tasks = [t.request for t in self._trials.values() if t.request is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        """Finish what is under way, a limited time: requests, and the deletion of Jobs that are all but over."""
+        deadline = self._now() + seconds
+        while self._now() < deadline:
+            await self.observe()
+            trials = self._trials.values()
+            busy = any(t.request is not None and not t.request.done() for t in trials)
+            due = any(t.forgotten is not None and not (t.kept or t.stopping or t.deleting) for t in trials)
+            if not busy and not due:
+                return
+            await self.wait(_SETTLING_SECONDS)
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 
     def room(self) -> int | None:
         """Return 0 while Jobs cannot be created or trials cannot start, one at a time to try again; else no limit."""
-        if any(t.trouble is not None and not t.forgotten for t in self._trials.values()):
+        if any(t.trouble is not None and t.forgotten is None for t in self._trials.values()):
             return 0
         if self._start_failures < START_FAILURES_TOLERATED:
             return None
-        living = any(not t.forgotten and t.ended is None for t in self._trials.values())
+        living = any(t.forgotten is None and t.ended is None for t in self._trials.values())
         return 0 if living or self._now() < self._probe_after else 1
 
     def trouble(self) -> Trouble | None:
         """Return what keeps trials from starting, if anything does."""
         for trial in self._trials.values():
-            if trial.trouble is not None and not trial.forgotten:
+            if trial.trouble is not None and trial.forgotten is None:
                 return trial.trouble
         waiting = next((why for t in self._trials.values() if (why := self._why_waiting(t))), None)
         if self._start_failures >= START_FAILURES_TOLERATED:
@@ -177,34 +190,39 @@ class ClusterRuntime:
     async def launch(self, trial: Suggestion) -> None:
         """Create the trial's Job, in the background; one that exists is taken over."""
         known = self._trials.get(trial.number)
-        if known is not None and not known.forgotten:
+        if known is not None and known.forgotten is None:
             return
         fresh = _Trial()
         before = self._cache.trials(self.owner.uid).get(trial.number)
         if known is not None and before is not None and before.job is not None:
             fresh.old = before.job["metadata"]["uid"]
         self._trials[trial.number] = fresh
-        previous = known.request if known is not None else None
+        previous = None
+        if known is not None:
+            previous = known.request
+            if not (known.stopping or known.deleting):
+                previous = asyncio.create_task(self._delete(trial.number, known, previous))
         fresh.request = asyncio.create_task(self._create(trial, fresh, previous))
 
     async def stop(self, number: int) -> None:
         """Delete the trial's Job: its pods get SIGTERM and their grace period."""
         trial = self._trials.get(number)
-        if trial is None or trial.stopping or trial.forgotten:
+        if trial is None or trial.stopping or trial.forgotten is not None:
             return
         trial.stopping = True
         previous = trial.request
         trial.request = asyncio.create_task(self._delete(number, trial, previous))
 
     async def forget(self, number: int) -> None:
-        """Delete the Job of a trial whose end was recorded."""
+        """Let go of a trial whose end was recorded; its Job is deleted soon, after what is launched in its place."""
         trial = self._trials.get(number)
-        if trial is None or trial.forgotten:
+        if trial is None or trial.forgotten is not None:
             return
-        trial.forgotten = True
-        self._ends.append(self._now())
-        if trial.deleted is None and not trial.stopping:
-            trial.request = asyncio.create_task(self._delete(number, trial, trial.request))
+        trial.forgotten = self._now()
+        self._ends.append(trial.forgotten)
+        end = trial.ended or (trial.last.end if trial.last is not None else None)
+        # Only what runs again under the same name has to go when the user wrote how long Jobs are to stay.
+        trial.kept = self._keeps_jobs and end is not None and not end.interrupted
 
     async def wait(self, seconds: float) -> None:
         """Return when something of the study changed, and after `seconds` at the latest."""
@@ -298,17 +316,15 @@ class ClusterRuntime:
     # --- observing -------------------------------------------------------------------------------------------------
 
     def _observed(self, number: int, trial: _Trial, objects: TrialObjects | None) -> Observed | None:
-        if trial.ended is not None and not trial.forgotten:
+        if trial.ended is not None and trial.forgotten is None:
             return Observed(number, Life.ENDED, end=trial.ended)
         if objects is not None and trial.old is not None:
             objects = _without(objects, trial.old)
+        if trial.forgotten is not None:
+            self._tidy(number, trial, trial.forgotten, objects)
+            return None
         job = objects.job if objects is not None else None
         pods = self._pods(trial, objects)
-        if trial.forgotten:
-            gone = objects is None and trial.request is not None and trial.request.done()
-            if gone or (trial.deleted is not None and self._now() > trial.deleted + _GONE_SECONDS):
-                del self._trials[number]
-            return None
         if trial.stopping:
             return self._stopped(number, trial, job, pods)
         if job is None:
@@ -326,6 +342,19 @@ class ClusterRuntime:
         observed = observe(number, job, pods, gpus, port)
         trial.last = observed
         return self._judged(trial, observed, job, pods)
+
+    def _tidy(self, number: int, trial: _Trial, since: float, objects: TrialObjects | None) -> None:
+        """Delete a forgotten trial's Job, once the Job controller is done with it; let go of it once it is gone."""
+        if not (trial.kept or trial.stopping or trial.deleting):
+            job = objects.job if objects is not None else None
+            over = job is None or condition(job, "Complete") or condition(job, "Failed")
+            if over or self._now() >= since + _OVER_SECONDS:
+                trial.deleting = True
+                trial.request = asyncio.create_task(self._delete(number, trial, trial.request))
+            return
+        gone = objects is None and (trial.request is None or trial.request.done())
+        if gone or (trial.deleted is not None and self._now() > trial.deleted + _GONE_SECONDS):
+            del self._trials[number]
 
     def _judged(self, trial: _Trial, observed: Observed, job: Any, pods: Sequence[PodView]) -> Observed:
         """Add what time alone tells to what the trial's objects tell."""
@@ -400,6 +429,10 @@ class ClusterRuntime:
     # --- trials that cannot start ----------------------------------------------------------------------------------
 
     @property
+    def _keeps_jobs(self) -> bool:
+        return "ttlSecondsAfterFinished" in self.owner.template["spec"]
+
+    @property
     def _start_timeout(self) -> float:
         return seconds_of(self.spec.trial_start_timeout)
 
@@ -432,7 +465,7 @@ class ClusterRuntime:
         return unix(resumed or status.get("startTime") or job["metadata"].get("creationTimestamp"))
 
     def _why_waiting(self, trial: _Trial) -> str | None:
-        if trial.forgotten or trial.last is None or trial.last.life is not Life.PENDING:
+        if trial.forgotten is not None or trial.last is None or trial.last.life is not Life.PENDING:
             return None
         return next((view.why_waiting for view in trial.views.values() if view.why_waiting), None)
 
@@ -441,7 +474,11 @@ class ClusterRuntime:
         times = [self._probe_after] if self._start_failures >= START_FAILURES_TOLERATED else []
         seen = self._cache.trials(self.owner.uid)
         for number, trial in self._trials.items():
-            if trial.forgotten or trial.ended is not None:
+            if trial.forgotten is not None:
+                if not (trial.kept or trial.stopping or trial.deleting):
+                    times.append(trial.forgotten + _OVER_SECONDS)
+                continue
+            if trial.ended is not None:
                 continue  # time changes nothing about what is over
             if trial.complete_at is not None and not trial.looked:
                 times.append(trial.complete_at + _POD_LAG_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -32,8 +32,17 @@ class Health:
         return [uid for uid, beat in self._beats.items() if now - beat > STALE_SECONDS]
 
 
-async def serve(address: str, port: int, health: Health, metrics: OperatorMetrics) -> web.AppRunner:
+async def serve(
+    address: str, port: int, health: Health, metrics: OperatorMetrics, more: Sequence[web.RouteDef] = ()
+) -> web.AppRunner:
     """Serve until the returned runner is cleaned up.
+
+    Args:
+        address: Where to listen.
+        port: Where to listen.
+        health: Answers the probes.
+        metrics: The operator's own.
+        more: Further routes.
 
     Raises:
         OSError: The port is taken.
@@ -51,7 +60,7 @@ async def serve(address: str, port: int, health: Health, metrics: OperatorMetric
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition), *more])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, address, port).start()

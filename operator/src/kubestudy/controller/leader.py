@@ -32,7 +32,23 @@ RETRY_SECONDS = 2
 
 
 class _Lease(LeaseLock):
-    """The library's lock, but for its creation, which asks for `pretty=True` where the client wants a text."""
+    """The library's lock; it tells, too, when somebody else holds the Lease.
+
+    Its creation is our own: the library's asks for `pretty=True` where the client wants a text.
+    """
+
+    def __init__(
+        self, name: str, namespace: str, identity: str, api_client: client.ApiClient, stand_by: Callable[[], None]
+    ) -> None:
+        super().__init__(name, namespace, identity, api_client)
+        self._stand_by = stand_by
+
+    async def get(self, name: str, namespace: str) -> Any:
+        """Return whether there is a Lease, and what it says."""
+        there, record = await super().get(name, namespace)
+        if isinstance(record, LeaderElectionRecord) and record.holder_identity not in (None, self.identity):
+            self._stand_by()
+        return there, record
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
         """Create the Lease; return whether it was created by this candidate."""
@@ -46,7 +62,12 @@ class _Lease(LeaseLock):
 
 
 async def lead(
-    api: KubeApi, namespace: str, name: str, work: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event
+    api: KubeApi,
+    namespace: str,
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    stop: asyncio.Event,
+    stand_by: Callable[[], None],
 ) -> bool:
     """Wait for the Lease, then work until the work is done or the Lease is lost.
 
@@ -56,6 +77,7 @@ async def lead(
         name: Its name.
         work: What to do as the leader; cancelled when the Lease is lost. It ends by itself once `stop` is set.
         stop: Set to stop waiting for the Lease, or working.
+        stand_by: Called while somebody else holds the Lease.
 
     Returns:
         Whether the end was asked for; False when the Lease was lost.
@@ -80,7 +102,7 @@ async def lead(
     async def lost() -> None:
         log.error("the lease %s/%s is lost", namespace, name)
 
-    lock = _Lease(name, namespace, identity, api.client)
+    lock = _Lease(name, namespace, identity, api.client, stand_by)
     config = Config(lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, working, lost)
     elected = asyncio.create_task(LeaderElection(config).run())
     stopped, finished = asyncio.create_task(stop.wait()), asyncio.create_task(done.wait())

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from kubestudy.api.problems import Problem
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import HyperparameterStudy, Metadata
 from kubestudy.api.validation import validate
@@ -28,7 +29,7 @@ from kubestudy.search.archive import Archive, Record
 from kubestudy.search.checks import search_problems
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import Event, StudyError, Trouble
-from kubestudy.study.view import View, degraded, failed
+from kubestudy.study.view import LiveTrial, View, degraded, failed
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Services:
         archive: The storage.
         metrics: The operator's own.
         beats: When each study's loop last turned, by uid.
+        address: The Service through which its port is reached: namespace/name:port.
     """
 
     api: KubeApi
@@ -57,6 +59,7 @@ class Services:
     archive: Archive
     metrics: OperatorMetrics
     beats: dict[str, float]
+    address: str | None = None
 
 
 class StudyLife:
@@ -73,6 +76,9 @@ class StudyLife:
         self._changed = asyncio.Event()
         self._loop: StudyLoop | None = None
         self._runtime: ClusterRuntime | None = None
+        self._change: asyncio.Task[None] | None = None
+        self._refused: Trouble | None = None
+        self.live: Sequence[LiveTrial] = ()
         metadata = body["metadata"]
         self.namespace, self.name, self.uid = metadata["namespace"], metadata["name"], metadata["uid"]
         owner = self._owner()
@@ -96,13 +102,23 @@ class StudyLife:
         if body.get("spec") == old.get("spec"):
             return
         self._changed.set()
-        if self._loop is not None and self._runtime is not None:
-            study, _ = validate(_manifest(body), search_problems)
-            if study is None:
-                log.warning("%s/%s: the changed spec is not valid: the old one stays", self.namespace, self.name)
-                return
-            self._runtime.owner, self._runtime.spec = self._owner(), study.spec
-            self._loop.update(study)
+        if self._loop is not None:
+            self._change = asyncio.create_task(self._take_change(body))
+
+    async def _take_change(self, body: Mapping[str, Any]) -> None:
+        """Hand a changed spec to the loop that runs; one that is not valid is told of, and the old one stays."""
+        study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
+        if body is not self._body or self._loop is None or self._runtime is None:
+            return  # a newer one came, or the loop ended: it reads the spec when it starts again
+        if study is None:
+            message = f"the changed spec is not valid, and the study goes on by the old one: {_listed(problems)}"
+            log.warning("%s/%s: %s", self.namespace, self.name, message)
+            self._refused = Trouble("InvalidSpec", message)
+            self._trouble(self._refused)
+            return
+        self._refused = None
+        self._runtime.owner, self._runtime.spec = self._owner(), study.spec
+        self._loop.update(study)
 
     async def run(self) -> None:
         """Run the study until cancelled."""
@@ -158,9 +174,7 @@ class StudyLife:
         body = self._body
         study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
         if study is None:
-            shown = "; ".join(map(str, problems[:_PROBLEMS_SHOWN]))
-            more = f"; and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
-            self._refuse(body, "InvalidSpec", f"{shown}{more}")
+            self._refuse(body, "InvalidSpec", _listed(problems))
             return
         problem = await template_problem(self._owner(), study.spec, self._services.api)
         if problem is not None:
@@ -187,7 +201,8 @@ class StudyLife:
             await loop.run()
             await runtime.settle(_FLUSH_SECONDS)
         finally:
-            self._loop = self._runtime = None
+            self._loop = self._runtime = self._refused = None
+            self.live = ()
             services.beats.pop(self.uid, None)
             metrics.close()
             await runtime.close()
@@ -197,7 +212,9 @@ class StudyLife:
     def show(self, view: View) -> None:
         """Take the study's newest state."""
         self._services.beats[self.uid] = time.monotonic()
-        self._want(view.status)
+        self.live = view.live
+        status = view.status
+        self._want(status if self._refused is None else self._degraded(status, self._refused))
 
     def tell(self, event: Event) -> None:
         """Take something worth telling a person."""
@@ -206,6 +223,7 @@ class StudyLife:
     # --- troubles --------------------------------------------------------------------------------------------------
 
     def _want(self, status: StudyStatus) -> None:
+        status = status.model_copy(update={"history_service": self._services.address})
         self._status = status
         self._services.metrics.show(self.namespace, self.name, status)
         self._writer.want(status)
@@ -217,11 +235,19 @@ class StudyLife:
 
     def _trouble(self, trouble: Trouble) -> None:
         """Say that the study cannot go on for now; everything else of its status stays."""
-        status = self._status or StudyStatus()
-        rest = [c for c in status.conditions if c.type != "Degraded"]
-        condition = degraded(self._body["metadata"].get("generation"), trouble, time.time(), status.conditions)
-        self._want(status.model_copy(update={"conditions": [*rest, condition]}))
+        self._want(self._degraded(self._status or StudyStatus(), trouble))
         self._events.tell(Event(trouble.reason, trouble.message, warning=True))
+
+    def _degraded(self, status: StudyStatus, trouble: Trouble) -> StudyStatus:
+        rest = [c for c in status.conditions if c.type != "Degraded"]
+        before = self._status.conditions if self._status is not None else ()
+        condition = degraded(self._body["metadata"].get("generation"), trouble, time.time(), before)
+        return status.model_copy(update={"conditions": [*rest, condition]})
+
+
+def _listed(problems: Sequence[Problem]) -> str:
+    shown = "; ".join(map(str, problems[:_PROBLEMS_SHOWN]))
+    return shown + (f"; and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else "")
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:

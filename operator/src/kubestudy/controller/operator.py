@@ -13,6 +13,7 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
+from kubestudy.controller.history import history_routes
 from kubestudy.controller.http import Health, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.life import Services
@@ -46,34 +47,43 @@ async def operate(settings: Settings) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = OperatorMetrics()
     api = await KubeApi.from_environment(metrics.request)
-    services = Services(api, Cache(), Archive(settings.storage_place, metrics.searched), metrics, {})
+    archive = Archive(settings.storage_place, metrics.searched)
+    services = Services(api, Cache(), archive, metrics, {}, settings.service)
+    registry = Registry(services, settings.namespaces)
     health = Health(services.beats)
-    server = await serve(settings.health_address, settings.health_port, health, metrics)
+    routes = history_routes(archive, registry.live)
+    server = await serve(settings.health_address, settings.health_port, health, metrics, routes)
     lag = asyncio.create_task(_watch_lag(metrics))
     try:
-        return await _until_stopped(settings, services, health, stop)
+        return await _until_stopped(settings, services, registry, health, stop)
     finally:
         lag.cancel()
         await server.cleanup()
         await api.close()
 
 
-async def _until_stopped(settings: Settings, services: Services, health: Health, stop: asyncio.Event) -> bool:
+async def _until_stopped(
+    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event
+) -> bool:
     async def work() -> None:
-        await _work(settings, services, health, stop)
+        health.ready = False
+        await _work(settings, services, registry, health, stop)
+
+    def stand_by() -> None:
+        # A standby is ready for what it is there for: to take over.
+        health.ready = True
 
     if not settings.leader_election:
         await work()
         return True
-    # A standby is ready too: it is what takes over.
-    health.ready = True
-    return await lead(services.api, settings.lease_namespace, settings.lease_name, work, stop)
+    return await lead(services.api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
 
 
-async def _work(settings: Settings, services: Services, health: Health, stop: asyncio.Event) -> None:
+async def _work(
+    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event
+) -> None:
     """Look after all studies until told to stop."""
     await _wait_for_crd(settings, services.api, stop)
-    registry = Registry(services, settings.namespaces)
     if stop.is_set():
         return
     await fill(services.cache, services.api, settings.namespaces)

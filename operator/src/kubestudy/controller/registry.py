@@ -9,6 +9,7 @@ from typing import Any
 
 from kubestudy.controller.life import Services, StudyLife
 from kubestudy.study.ports import StudyError
+from kubestudy.study.view import LiveTrial
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class Registry:
         name = f"{life.namespace}/{life.name}"
         self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
         log.info("looking after %s", name)
+
+    def live(self, uid: str) -> Sequence[LiveTrial] | None:
+        """Return a study's living trials; None of a study that is not looked after here."""
+        known = self._lives.get(uid)
+        return None if known is None else known[0].live
 
     async def gone(self, uid: str) -> None:
         """A study was deleted."""

@@ -31,6 +31,13 @@ class Settings(BaseSettings):
         int, Field(description="Port of /healthz, /readyz and /metrics; 0 for a free one.", ge=0, le=65535)
     ] = 8080
     health_address: Annotated[str, Field(description="Address of that port.")] = "0.0.0.0"
+    service: Annotated[
+        str | None,
+        Field(
+            description="The Service in front of that port, as namespace/name:port; kubectl study asks it for history.",
+            pattern=r"^[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+$",
+        ),
+    ] = None
     leader_election: Annotated[bool, Field(description="Wait for a Lease before working.")] = True
     lease_namespace: Annotated[str, Field(description="Where the Lease is.", default_factory=namespace_here)]
     lease_name: Annotated[str, Field(description="What it is called.")] = "kubestudy-operator"

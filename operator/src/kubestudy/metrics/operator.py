@@ -25,7 +25,9 @@ class OperatorMetrics:
         study = ("namespace", "study")
         self._studies = Gauge("kubestudy_studies", "Studies by phase.", ["phase"], registry=r)
         self._trials = Gauge("kubestudy_study_trials", "Trials of a study by state.", [*study, "state"], registry=r)
-        self._best = Gauge("kubestudy_study_best_value", "Best value of a study with one objective.", study, registry=r)
+        self._best = Gauge(
+            "kubestudy_study_best_value", "Best value of a study with one objective.", [*study, "objective"], registry=r
+        )
         self._gpu = Gauge("kubestudy_study_gpu_seconds", "GPUs times seconds, of a study.", study, registry=r)
         self._ask = Histogram("kubestudy_ask_seconds", "Time of one suggestion.", buckets=_FAST, registry=r)
         self._tell = Histogram("kubestudy_tell_seconds", "Time to record one end.", buckets=_FAST, registry=r)
@@ -44,6 +46,7 @@ class OperatorMetrics:
         self.loop_lag = Gauge("kubestudy_event_loop_lag_seconds", "How late the event loop runs.", registry=r)
         self.storage_errors = Counter("kubestudy_storage_errors", "Errors of the storage.", registry=r)
         self._shown: dict[tuple[str, str], str] = {}
+        self._objectives: dict[tuple[str, str], set[str]] = {}
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Count a request to the API server."""
@@ -66,17 +69,22 @@ class OperatorMetrics:
             self._trials.labels(*key, state).set(getattr(counts, state))
         self._gpu.labels(*key).set(status.used.gpu_seconds)
         if status.best is not None:
-            self._best.labels(*key).set(next(iter(status.best.values.values())))
+            for objective, value in status.best.values.items():
+                self._best.labels(*key, objective).set(value)
+                self._objectives.setdefault(key, set()).add(objective)
         self._move(key, status.phase)
 
     def drop(self, namespace: str, study: str) -> None:
         """Forget a study that was deleted."""
         key = (namespace, study)
+        if key not in self._shown:
+            return
         self._move(key, None)
         for state in _STATES:
             self._trials.remove(*key, state)
-        for gauge in (self._gpu, self._best):
-            gauge.remove(*key)
+        self._gpu.remove(*key)
+        for objective in self._objectives.pop(key, ()):
+            self._best.remove(*key, objective)
 
     def _move(self, key: tuple[str, str], phase: str | None) -> None:
         before = self._shown.pop(key, None)

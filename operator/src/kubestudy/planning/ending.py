@@ -36,8 +36,8 @@ def ending(spec: StudySpec, facts: Facts) -> Ending | None:
         facts: Where the study is.
 
     Returns:
-        The ending that weighs most: failures first, then a target reached, then the budgets. None while the study
-        goes on.
+        The ending that weighs most: failures first, then what the user asked for, a target reached, the budgets.
+        None while the study goes on.
     """
     found = _cause(spec, facts)
     if found is None or found.failed or facts.complete or not is_over(facts, found):
@@ -61,6 +61,8 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
             f"the first {facts.failed} trials all failed (set maxFailedTrials to go on beyond {FIRST_FAILURES}){why}",
             failed=True,
         )
+    if spec.stop:
+        return Ending("StopRequested", "spec.stop is true")
     if facts.target_reached:
         return Ending("TargetReached", "a trial reached the target")
     if budget.max_seconds is not None and facts.seconds >= budget.max_seconds:

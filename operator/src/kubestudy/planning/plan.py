@@ -84,6 +84,8 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
 def _wind_down(spec: StudySpec, facts: Facts, end: Ending, alive: frozenset[int]) -> Plan:
     """No new trials; those that run finish by themselves, or are stopped once `gracePeriod` is over."""
     grace = spec.budget.grace_seconds
+    if spec.stop and grace is None:
+        grace = 0.0
     hopeless = _stop(facts.hopeless & alive, StopCause.PRUNED)
     if grace is None:
         return Plan(stop=hopeless, drop=facts.queued, ending=end)

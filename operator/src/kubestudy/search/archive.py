@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, JournalStorage
 
 from kubestudy.api.study import StudySpec
 from kubestudy.search.search import OptunaSearch
-from kubestudy.search.storage import masked, open_storage, storage_errors
+from kubestudy.search.storage import JournalLines, masked, open_storage, storage_errors
 
 _ATTR_OBJECT = "kubestudy:object"
+_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,28 @@ class Archive:
         with storage_errors(self.where):
             return list(self._records())
 
+    def export(self, namespace: str, name: str, uid: str) -> Iterator[bytes] | None:
+        """Return a study's history as an Optuna journal, in pieces; None if there is none.
+
+        Raises:
+            StudyError: The storage cannot be used; also while the pieces are taken.
+        """
+        record = Record(namespace, name, uid, "")
+        with storage_errors(self.where):
+            journal = self._journal(record)
+            if journal is not None:
+                return _read(journal, self.where) if journal.is_file() else None
+            lines = JournalLines()
+            try:
+                optuna.copy_study(
+                    from_study_name=record.study_name,
+                    from_storage=self._shared(),
+                    to_storage=JournalStorage(lines),
+                )
+            except KeyError:
+                return None
+            return (json.dumps(line).encode() + b"\n" for line in lines.read_logs(0))
+
     def delete(self, record: Record) -> None:
         """Delete a study's history.
 
@@ -135,3 +158,12 @@ class Archive:
             kept = summary.user_attrs.get(_ATTR_OBJECT)
             if kept is not None:
                 yield Record(**kept)
+
+
+def _read(journal: Path, where: str) -> Iterator[bytes]:
+    """Read a journal, as far as it was written when reading began."""
+    with storage_errors(where), journal.open("rb") as file:
+        left = journal.stat().st_size
+        while left > 0 and (piece := file.read(min(_PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece

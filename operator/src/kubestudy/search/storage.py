@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 
 from kubestudy.study.ports import StudyError
 
@@ -109,6 +111,41 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             ) from error
         except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
             raise StudyError(f"the storage {masked(place)} cannot be opened: {_first_line(error)}") from error
+
+
+class JournalLines(BaseJournalBackend):
+    """A journal in memory.
+
+    Args:
+        data: A journal's file to begin with; a last line that is not whole is left out.
+    """
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._logs: list[dict[str, Any]] = [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Return the records from a number on."""
+        return iter(self._logs[log_number_from:])
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add records."""
+        self._logs += logs
+
+
+def storage_of(journal: bytes, where: str) -> BaseStorage:
+    """Open a copy of a journal, in memory.
+
+    Args:
+        journal: The journal.
+        where: What errors call it.
+
+    Raises:
+        StudyError: It is none.
+    """
+    try:
+        return JournalStorage(JournalLines(journal))
+    except ValueError as error:
+        raise StudyError(f"the history {where} is no journal of Optuna's") from error
 
 
 def _cut_torn_line(journal: Path) -> None:

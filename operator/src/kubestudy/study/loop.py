@@ -163,8 +163,7 @@ class StudyLoop:
             self._say("Started", "the first trials are being started")
         await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
-        for number in [n for n in self._stopping if n not in seen]:
-            await self._settle(number, _GONE)
+        await self._settle([Observed(n, Life.ENDED, end=_GONE) for n in self._stopping if n not in seen])
 
     @property
     def _finished(self) -> int:
@@ -177,9 +176,12 @@ class StudyLoop:
         observed = await self._runtime.observe()
         for trial in observed:
             await self._take_in(trial)
-        for number in self._live.keys() - {trial.number for trial in observed}:
-            # Taken away from under the study: its Job was deleted by hand, its machine was lost.
-            await self._settle(number, _GONE)
+        ended = [trial for trial in observed if trial.end is not None and trial.number in self._trials]
+        # Taken away from under the study: its Job was deleted by hand, its machine was lost.
+        lost = self._live.keys() - {trial.number for trial in observed}
+        await self._settle([*ended, *(Observed(number, Life.ENDED, end=_GONE) for number in sorted(lost))])
+        for trial in ended:
+            await self._runtime.forget(trial.number)
         await self._read_metrics()
         suspended = self.study.spec.suspend or self._interrupted
         facts = self._facts()
@@ -197,34 +199,42 @@ class StudyLoop:
             self._live[number] = trial
             if number in self._stopping:
                 await self._runtime.stop(number)
-        else:
-            await self._settle(number, trial.end, trial.started)
-            await self._runtime.forget(number)
 
-    async def _settle(self, number: int, end: End, started: float | None = None) -> None:
-        """Record the end of a trial's execution, once; `started` tells its executions apart."""
-        suggestion = self._trials[number]
-        outcome = outcome_of(end, self._stopping.get(number), self.study.spec.objectives)
-        if isinstance(outcome, Requeue) and number not in self._stopping:
-            outcome = self._after_interruption(number, outcome)
+    async def _settle(self, ended: Sequence[Observed]) -> None:
+        """Record the ends of executions, each once: all that came together in one go to the search's thread."""
+        outcomes = [(trial, self._outcome(trial)) for trial in ended]
 
-        def record() -> None:
-            if end.gpu_seconds:
-                self._search.spend(number, started or 0.0, end.gpu_seconds)
+        def record() -> list[Tally]:
+            """Return the tally after each."""
+            after = []
+            for trial, outcome in outcomes:
+                if trial.end is not None and trial.end.gpu_seconds:
+                    self._search.spend(trial.number, trial.started or 0.0, trial.end.gpu_seconds)
+                if not isinstance(outcome, Requeue):
+                    self._search.tell(trial.number, outcome)
+                after.append(self._search.tally)
+            return after
+
+        if not outcomes:
+            return
+        for (trial, outcome), tally in zip(outcomes, await self._off(record), strict=True):
+            number, before, self._tally = trial.number, self._tally, tally
+            log.info("trial %d ended: %s", number, type(outcome).__name__)
+            for known in (self._live, self._stopping, self._samples, self._reported):
+                known.pop(number, None)
+            self._hopeless.discard(number)
+            suggestion = self._trials[number]
             if not isinstance(outcome, Requeue):
-                self._search.tell(number, outcome)
+                del self._trials[number]
+                self._interruptions.pop(number, None)
+            self._announce(suggestion, outcome, better=before.front is not tally.front)
 
-        log.info("trial %d ended: %s", number, type(outcome).__name__)
-        front = self._tally.front
-        await self._off(record)
-        self._tally = self._search.tally
-        for known in (self._live, self._stopping, self._samples, self._reported):
-            known.pop(number, None)
-        self._hopeless.discard(number)
-        if not isinstance(outcome, Requeue):
-            del self._trials[number]
-            self._interruptions.pop(number, None)
-        self._announce(suggestion, outcome, better=front is not self._tally.front)
+    def _outcome(self, trial: Observed) -> Outcome:
+        cause = self._stopping.get(trial.number)
+        outcome = outcome_of(trial.end or _GONE, cause, self.study.spec.objectives)
+        if isinstance(outcome, Requeue) and cause is None:
+            outcome = self._after_interruption(trial.number, outcome)
+        return outcome
 
     def _after_interruption(self, number: int, outcome: Requeue) -> Outcome:
         """Let a trial that was interrupted wait longer each time, and give it up when that has no end."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from kubestudy.api.status import (
     PARETO_FRONT_SHOWN,
@@ -49,6 +49,16 @@ class LiveTrial:
     step: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     stopping: bool = False
+
+
+def live_as_data(trial: LiveTrial) -> dict[str, Any]:
+    """Return a living trial as what JSON can hold."""
+    return asdict(trial)
+
+
+def live_from_data(data: Mapping[str, Any]) -> LiveTrial:
+    """Return a living trial from its data."""
+    return LiveTrial(**{**data, "life": Life(data["life"])})
 
 
 @dataclass(frozen=True, slots=True)

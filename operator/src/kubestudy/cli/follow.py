@@ -1,0 +1,116 @@
+"""`kubectl study wait`: the progress of a study in a cluster, until it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.cli.closing import print_end, why
+from kubestudy.cli.exits import Exit
+from kubestudy.cli.output import complain, err, note
+from kubestudy.cli.progress import Progress
+from kubestudy.cli.remote import Remote, as_study, status_in
+from kubestudy.cluster.api import ApiError, UnreachableError
+from kubestudy.study.ports import Event, StudyError
+from kubestudy.study.view import LiveTrial, View
+
+_LOOK_SECONDS = 1.0
+_OVER = ("Complete", "Failed")
+
+
+async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
+    """Show a study's progress until it is over.
+
+    Args:
+        remote: Where it is.
+        name: Its name.
+        seconds: How long to wait at most; None for as long as it takes.
+
+    Returns:
+        COMPLETED or FAILED as the study; FAILED also if the time is up or the study is deleted.
+    """
+    body = await remote.study(name)
+    uid = body["metadata"]["uid"]
+    onlooker = _Onlooker(remote)
+    await onlooker.begin(body)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    study = _as_study(body)
+    spec = study.spec if study is not None else None
+    with Progress(name, spec, err) if spec is not None else contextlib.nullcontext() as progress:
+        while not _is_over(body):
+            if deadline is not None and time.monotonic() > deadline:
+                phase = status_in(body).phase
+                complain(f"error: {name} is {phase} after {seconds:.0f} s; it goes on without this command")
+                return Exit.FAILED
+            if progress is not None:
+                for event in await onlooker.news(body):
+                    progress.tell(event)
+                progress.show(View(status_in(body), await onlooker.living(body)))
+            await asyncio.sleep(_LOOK_SECONDS)
+            with contextlib.suppress(UnreachableError):
+                body = await remote.study(name)
+            if body["metadata"]["uid"] != uid:
+                raise StudyError(f"{name} was deleted; another study has its name now")
+    status = status_in(body)
+    if study is None:
+        complain(f"{name}: {status.phase}: {why(status)}")
+    else:
+        print_end(name, status, study.spec.objectives)
+    return Exit.COMPLETED if status.phase == "Complete" else Exit.FAILED
+
+
+class _Onlooker:
+    """What is nice to see while waiting; where the user may not see it, it is left out."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._told: set[tuple[str, int]] = set()
+        self._live: list[LiveTrial] = []
+        self._may_look = True
+
+    async def begin(self, body: Mapping[str, Any]) -> None:
+        """Leave out what was told before."""
+        await self.news(body)
+
+    async def news(self, body: Mapping[str, Any]) -> list[Event]:
+        """Return events that were not told before."""
+        fresh = []
+        with contextlib.suppress(ApiError):
+            for event in await self._remote.events(body):
+                key = (event["metadata"]["uid"], int(event.get("count") or 1))
+                if key not in self._told:
+                    self._told.add(key)
+                    fresh.append(Event(event["reason"], event["message"], warning=event.get("type") == "Warning"))
+        return fresh
+
+    async def living(self, body: Mapping[str, Any]) -> list[LiveTrial]:
+        """Return the living trials; those seen last where the operator cannot be asked now."""
+        if not self._may_look:
+            return []
+        try:
+            self._live = await self._remote.live(body)
+        except UnreachableError:
+            pass
+        except ApiError as error:
+            if error.status == 403:
+                self._may_look = False
+                note(f"running trials are not listed: {error}")
+        except StudyError:
+            pass
+        return self._live
+
+
+def _as_study(body: Mapping[str, Any]) -> HyperparameterStudy | None:
+    try:
+        return as_study(body)
+    except StudyError:
+        return None  # the operator says what is wrong with it
+
+
+def _is_over(body: Mapping[str, Any]) -> bool:
+    status = status_in(body)
+    return status.phase in _OVER and status.observed_generation == body["metadata"].get("generation")
