@@ -30,7 +30,7 @@ def test_a_study_runs_to_its_end(cluster: Cluster, study: Study) -> None:
     assert best["values"]["y"] == pytest.approx(best["params"]["x"])
     assert best["job"].startswith("sim-")
     assert 10 <= status["used"]["gpuSeconds"] <= 30
-    assert not study.jobs
+    until(lambda: not study.jobs, what="the last Job's deletion")
     line = cluster.kubectl("get", "hps", "-n", study.namespace).splitlines()
     assert line[0].split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "AGE"]
     assert line[1].split()[:4] == ["sim", "Complete", "6/6", "0"]
@@ -88,7 +88,7 @@ def test_a_wrong_job_template_fails_the_study_with_the_api_servers_words(study: 
     assert (
         'spec.jobTemplate.spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"' in failed["message"]
     )
-    assert not study.jobs
+    until(lambda: not study.jobs, what="the last Job's deletion")
 
 
 def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
@@ -98,7 +98,7 @@ def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
     study.patch(suspend=True)
     status = study.until_phase("Suspended")
     assert (status["trials"]["running"], status["trials"]["pending"]) == (0, 3)
-    assert not study.jobs
+    until(lambda: not study.jobs, what="the last Job's deletion")
     until(lambda: "Suspended" in {reason for reason, _ in study.events}, what="the event Suspended")
     study.patch(suspend=False, budget={"maxTrials": 3, "maxDuration": "1h"})
     until(lambda: study.status.get("trials", {}).get("running") == 3, what="three running trials again")
@@ -108,7 +108,7 @@ def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
 
 
 def test_parallelism_and_budget_change_while_it_runs_and_a_larger_budget_wakes_it(study: Study) -> None:
-    study.apply(simulated_study(run_for="1s", parallelism=1, budget={"maxTrials": 4}))
+    study.apply(simulated_study(run_for="2s", parallelism=1, budget={"maxTrials": 7}))
     until(lambda: study.status.get("trials", {}).get("running"), what="a running trial")
     study.patch(parallelism=3)
     until(lambda: study.status["trials"]["running"] + study.status["trials"]["pending"] == 3, what="three at once")
