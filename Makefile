@@ -1,12 +1,19 @@
 # make setup   everything needed, into .venv      make run    the main example, to its end
 # make test    all checks and tests               make bench  measure; figures go to stdout
+# make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster on this machine
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST_ARGS ?=
 
-.PHONY: setup run test lint bench browser cluster cluster-down lock clean
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REGISTRY ?= ghcr.io/kubestudy
+# docker or buildah, whichever is there; BUILD_ARGS for instance --build-arg BASE=registry.example/python:3.12-slim
+BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah bud)
+BUILD_ARGS ?=
+
+.PHONY: setup run test lint bench browser cluster cluster-down images lock clean
 
 setup: .venv/ready
 
@@ -28,6 +35,10 @@ cluster: setup
 
 cluster-down: setup
 	cd tests && ../$(BIN)/python -m support.cluster.cluster down
+
+images:
+	$(BUILDER) $(BUILD_ARGS) -f operator/Dockerfile -t $(REGISTRY)/operator:$(VERSION) .
+	$(BUILDER) $(BUILD_ARGS) -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION) .
 
 test: setup browser lint
 	$(BIN)/coverage erase

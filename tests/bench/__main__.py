@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from bench import ask, beale, cluster, digits, memory, noop
+from bench import ask, beale, cluster, digits, memory, noop, scale
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "ask": ask.main,
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "digits": digits.main,
     "beale": beale.main,
     "cluster": cluster.main,
+    "scale": scale.main,
 }
 
 

@@ -10,6 +10,8 @@ from uuid import uuid4
 import pytest
 
 from support.cluster.cluster import Cluster, Operator, start_operator, until
+from support.cluster.deployed import Deployed, deploy, import_images, undeploy
+from support.cluster.node import why_not_here
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,25 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def real(cluster: Cluster) -> Cluster:
+    """The cluster with its real node, and both images on it."""
+    if (why := why_not_here()) is not None:
+        pytest.fail(why)
+    import_images(cluster)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def deployed(real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The operator as a pod, in charge of one namespace."""
+    volume = tmp_path_factory.getbasetemp() / "volume"
+    volume.mkdir(exist_ok=True)
+    volume.chmod(0o777)
+    yield deploy(real, f"deployed-{uuid4().hex[:6]}", volume)
+    undeploy(real)
 
 
 @pytest.fixture

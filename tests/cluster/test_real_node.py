@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +12,13 @@ import pytest
 import yaml
 
 from support.cluster import images
-from support.cluster.cluster import DEPLOY, NAMESPACE, ROOT, Cluster
-from support.cluster.node import why_not_here
+from support.cluster.cluster import NAMESPACE, ROOT
+from support.cluster.deployed import Deployed
 from support.cluster.studies import Study
 
 pytestmark = pytest.mark.timeout(900)
 
-TRAINER = "ghcr.io/kubestudy/trainer:0.1.0"
-OPERATOR = "ghcr.io/kubestudy/operator:0.1.0"
-
-
-@pytest.fixture(scope="module")
-def real(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster with its real node, and both images on it."""
-    if (why := why_not_here()) is not None:
-        pytest.fail(why)
-    node = cluster.start_node()
-    node.import_image(images.image("operator:1", "operator/Dockerfile"), "localhost/operator:1", OPERATOR)
-    # PyTorch is 5 GB: the test's image takes it from a volume; everything else in it is as users build it.
-    trainer = images.image("trainer:1", "trainer-image/Dockerfile", {"TORCH_PATH": "/opt/torch"})
-    node.import_image(trainer, "localhost/trainer:1", TRAINER)
-    yield cluster
-
-
-@pytest.fixture(scope="module")
-def deployed(real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The operator as a pod, from its image, by the plain manifests; its volume is a folder of the node."""
-    folder = tmp_path_factory.mktemp("volume")
-    folder.chmod(0o777)
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "kubestudy-storage"},
-        "spec": {
-            "capacity": {"storage": "5Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "hostPath": {"path": str(folder)},
-            "claimRef": {"namespace": NAMESPACE, "name": "kubestudy-storage"},
-        },
-    }
-    real.apply(volume)
-    real.kubectl("apply", "-k", DEPLOY)
-    # Only here: this operator leaves alone the namespaces of tests that bring their own.
-    real.kubectl("set", "env", "deployment/kubestudy-operator", "-n", NAMESPACE, "KUBESTUDY_NAMESPACES=real")
-    real.kubectl("rollout", "status", "deployment/kubestudy-operator", "-n", NAMESPACE, "--timeout=120s")
-    real.new_namespace("real")
-    yield real
-    real.kubectl("delete", "deployment/kubestudy-operator", "-n", NAMESPACE)
+TRAINER = images.TRAINER
 
 
 def _example(name: str) -> dict[str, Any]:
@@ -87,11 +46,11 @@ def _study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
     }
 
 
-def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Cluster) -> None:
+def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Deployed) -> None:
     example = _example("digits-mlp")
     example["spec"]["budget"]["maxTrials"] = 6
     example["spec"]["parallelism"] = 2
-    study = Study(deployed, "real", example["metadata"]["name"]).apply(example)
+    study = Study(deployed.cluster, deployed.namespace, example["metadata"]["name"]).apply(example)
     status = study.until_phase("Complete", seconds=600)
     counts = status["trials"]
     assert counts["complete"] + counts["pruned"] == 6
@@ -99,7 +58,7 @@ def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed
     assert counts["failed"] == 0
 
 
-def test_a_users_own_script_in_an_own_image(deployed: Cluster, tmp_path: Path) -> None:
+def test_a_users_own_script_in_an_own_image(deployed: Deployed, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "import os\nfrom kubestudy_trainer import Trial\n"
         "trial = Trial.current()\nx = trial.params['x']\ntrial.report(1, y=x)\ntrial.finish(y=x * x)\n"
@@ -110,41 +69,41 @@ def test_a_users_own_script_in_an_own_image(deployed: Cluster, tmp_path: Path) -
 
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     own = images.image("own:1", "Dockerfile", {"BASE": "localhost/trainer:1"}, tmp_path)
-    assert deployed.node is not None
-    deployed.node.import_image(own, "localhost/own:1")
+    assert deployed.cluster.node is not None
+    deployed.cluster.node.import_image(own, "localhost/own:1")
     container = {"name": "trainer", "image": "localhost/own:1"}
     manifest = _study("own", container, budget={"maxTrials": 4}, parallelism=2)
-    study = Study(deployed, "real", "own").apply(manifest)
+    study = Study(deployed.cluster, deployed.namespace, "own").apply(manifest)
     status = study.until_phase("Complete", seconds=180)
     assert status["trials"]["complete"] == 4
     assert status["best"]["values"]["y"] == pytest.approx(status["best"]["params"]["x"] ** 2)
 
 
-def test_a_crashing_script_shows_its_last_words(deployed: Cluster) -> None:
+def test_a_crashing_script_shows_its_last_words(deployed: Deployed) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["python", "-c", "raise ValueError('no such file')"]}
     manifest = _study("crash", container)
-    study = Study(deployed, "real", "crash").apply(manifest)
+    study = Study(deployed.cluster, deployed.namespace, "crash").apply(manifest)
     study.until_phase("Failed", seconds=120)
     assert "exit code 1: ValueError: no such file" in study.condition("Failed")["message"]
 
 
-def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Cluster) -> None:
+def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Deployed) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["no-such-program"]}
     manifest = _study("nocommand", container)
-    study = Study(deployed, "real", "nocommand").apply(manifest)
+    study = Study(deployed.cluster, deployed.namespace, "nocommand").apply(manifest)
     study.until_phase("Failed", seconds=120)
     message = study.condition("Failed")["message"]
     assert "StartError" in message
     assert "no-such-program" in message
 
 
-def test_the_operators_pod_is_restricted_and_has_no_torch(deployed: Cluster) -> None:
-    pods = deployed.get("pods", "-l", "app.kubernetes.io/name=kubestudy-operator", namespace=NAMESPACE)["items"]
+def test_the_operators_pod_is_restricted_and_has_no_torch(deployed: Deployed) -> None:
+    pods = deployed.cluster.get("pods", "-l", "app.kubernetes.io/name=kubestudy-operator", namespace=NAMESPACE)["items"]
     (pod,) = [p for p in pods if p["status"]["phase"] == "Running"]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
-    said = deployed.kubectl("logs", pod["metadata"]["name"], "-n", NAMESPACE)
-    assert "looking after real/" in said
-    found = deployed.kubectl(
+    said = deployed.cluster.kubectl("logs", pod["metadata"]["name"], "-n", NAMESPACE)
+    assert f"looking after {deployed.namespace}/" in said
+    found = deployed.cluster.kubectl(
         "exec", pod["metadata"]["name"], "-n", NAMESPACE, "--", "/opt/kubestudy/bin/python", "-c",
         "import importlib.util as u, json; print(json.dumps(u.find_spec('torch') is None))",
     )  # fmt: skip

@@ -16,6 +16,9 @@ from pathlib import Path
 from support.cluster.tools import cache_folder, kubernetes, locked
 
 ROOT = Path(__file__).resolve().parents[3]
+# What the manifests and examples call them.
+TRAINER = "ghcr.io/kubestudy/trainer:0.1.0"
+OPERATOR = "ghcr.io/kubestudy/operator:0.1.0"
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
 _PARTS = {

@@ -1,4 +1,8 @@
-"""Writing a study's status: one writer, at most one patch a second, only when something changed."""
+"""Writing a study's status: one writer, at most one patch a second, only when something changed.
+
+How urgent a change is decides when it is written: a phase or a condition at once; counts when it is this study's turn
+among all of an operator's studies; time that passed only now and then, or together with something else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any
 
 from kubestudy.api.crd import PLURAL
@@ -17,7 +22,48 @@ from kubestudy.cluster.jobs import Owner
 log = logging.getLogger(__name__)
 
 PATCH_SECONDS = 1.0
+# All studies together: the API server validates each object whole, which costs it some milliseconds.
+PATCHES_A_SECOND = 10.0
+TIME_SECONDS = 30.0
 _RETRY_LIMIT_SECONDS = 60.0
+
+
+class Pace:
+    """Takes turns among the studies of an operator, so that many of them do not keep the API server busy.
+
+    Args:
+        rate: Turns a second.
+    """
+
+    def __init__(self, rate: float = PATCHES_A_SECOND) -> None:
+        self._seconds = 1 / rate
+        self._next = 0.0
+
+    def take(self) -> float:
+        """Take the next turn that is free; return how many seconds it is away."""
+        now = time.monotonic()
+        mine = max(now, self._next)
+        self._next = mine + self._seconds
+        return mine - now
+
+
+class Urgency(IntEnum):
+    """How soon a change is to be written."""
+
+    NONE = 0
+    TIME = 1
+    COUNTS = 2
+    STATE = 3
+
+
+def urgency(old: Mapping[str, Any], new: Mapping[str, Any]) -> Urgency:
+    """Say how soon a status is to take another's place."""
+    if old == new:
+        return Urgency.NONE
+    if any(old.get(key) != new.get(key) for key in ("phase", "conditions", "observedGeneration")):
+        return Urgency.STATE
+    used = {**(old.get("used") or {}), **{key: (new.get("used") or {}).get(key) for key in ("seconds", "gpuSeconds")}}
+    return Urgency.TIME if {**old, "used": used} == new else Urgency.COUNTS
 
 
 class StatusWriter:
@@ -27,27 +73,38 @@ class StatusWriter:
         owner: The study.
         api: The API server.
         known: The status as it is there now; what does not differ from it is not written.
+        pace: The turns of all studies.
     """
 
-    def __init__(self, owner: Owner, api: KubeApi, known: Mapping[str, Any] | None) -> None:
+    def __init__(self, owner: Owner, api: KubeApi, known: Mapping[str, Any] | None, pace: Pace) -> None:
+        self._pace = pace
+        self._written_at = 0.0
+        self._closing = False
         self._path = f"{collection(API_VERSION, PLURAL, owner.namespace)}/{owner.name}/status"
         self._uid = owner.uid
         self._api = api
         self._written: Mapping[str, Any] = known or {}
         self._wanted: Mapping[str, Any] = self._written
         self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def want(self, status: StudyStatus) -> None:
         """Take a newer status; it is written soon."""
         self._wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if self._wanted != self._written:
-            self._news.set()
+        if (how := urgency(self._written, self._wanted)) is not Urgency.NONE:
+            if how is not Urgency.TIME:
+                self._news.set()
+            if how is Urgency.STATE:
+                self._urgent.set()
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._write())
 
     async def flush(self, seconds: float) -> None:
-        """Wait until the newest status is written, a limited time."""
+        """Wait until the newest status is written, a limited time; time that passed alone is left out."""
+        self._closing = True
+        self._news.set()
+        self._urgent.set()
         if self._task is not None and not self._task.done():
             await asyncio.wait([self._task], timeout=seconds)
 
@@ -59,12 +116,21 @@ class StatusWriter:
 
     async def _write(self) -> None:
         wait = PATCH_SECONDS
-        while self._wanted != self._written:
+        while (how := urgency(self._written, self._wanted)) is not Urgency.NONE:
+            if how is Urgency.TIME:
+                if self._closing:
+                    return
+                self._news.clear()
+                if await _set_within(self._news, self._written_at + TIME_SECONDS - time.monotonic()):
+                    continue
+            if how is not Urgency.STATE:
+                await _set_within(self._urgent, self._pace.take())
+            self._urgent.clear()
             wanted = self._wanted
             began = time.monotonic()
             try:
                 await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": self._changes(wanted)})
-                self._written = wanted
+                self._written, self._written_at = wanted, time.monotonic()
                 wait = PATCH_SECONDS
             except NotFoundError:
                 return  # the study is gone
@@ -78,6 +144,15 @@ class StatusWriter:
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a merge patch: the fields that are new or differ, and null for those that went."""
         return merge_patch(self._written, wanted)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, a limited time; tell whether it came."""
+    try:
+        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+    except TimeoutError:
+        return False
+    return True
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

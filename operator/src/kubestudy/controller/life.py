@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,7 +21,7 @@ from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.events import EventRecorder
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.runtime import ClusterRuntime
-from kubestudy.cluster.status import StatusWriter
+from kubestudy.cluster.status import Pace, StatusWriter
 from kubestudy.cluster.template import template_problem
 from kubestudy.metrics.operator import OperatorMetrics
 from kubestudy.metrics.scrape import ScrapedMetrics
@@ -52,6 +52,7 @@ class Services:
         metrics: The operator's own.
         beats: When each study's loop last turned, by uid.
         address: The Service through which its port is reached: namespace/name:port.
+        pace: The turns in which statuses are written.
     """
 
     api: KubeApi
@@ -60,6 +61,7 @@ class Services:
     metrics: OperatorMetrics
     beats: dict[str, float]
     address: str | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 class StudyLife:
@@ -82,7 +84,7 @@ class StudyLife:
         metadata = body["metadata"]
         self.namespace, self.name, self.uid = metadata["namespace"], metadata["name"], metadata["uid"]
         owner = self._owner()
-        self._writer = StatusWriter(owner, services.api, body.get("status"))
+        self._writer = StatusWriter(owner, services.api, body.get("status"), services.pace)
         self._events = EventRecorder(owner, services.api)
         self._status = _known_status(body)
 

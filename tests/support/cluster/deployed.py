@@ -1,0 +1,66 @@
+"""The operator as a pod, from its image, by the plain manifests, on the real node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.cluster import images
+from support.cluster.cluster import DEPLOY, NAMESPACE, Cluster
+
+_DEPLOYMENT = "deployment/kubestudy-operator"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """An operator that looks after one namespace.
+
+    Attributes:
+        cluster: The cluster.
+        namespace: The namespace.
+    """
+
+    cluster: Cluster
+    namespace: str
+
+
+def import_images(cluster: Cluster) -> None:
+    """Start the real node, and put both images on it."""
+    node = cluster.start_node()
+    node.import_image(images.image("operator:1", "operator/Dockerfile"), "localhost/operator:1", images.OPERATOR)
+    # PyTorch is 5 GB: the test's image takes it from a volume; everything else in it is as users build it.
+    trainer = images.image("trainer:1", "trainer-image/Dockerfile", {"TORCH_PATH": "/opt/torch"})
+    node.import_image(trainer, "localhost/trainer:1", images.TRAINER)
+
+
+def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
+    """Deploy the operator; only here it leaves alone the namespaces of tests that bring their own.
+
+    Args:
+        cluster: Where.
+        namespace: What it looks after.
+        volume: A folder of the node, its volume.
+    """
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": "kubestudy-storage"},
+            "spec": {
+                "capacity": {"storage": "5Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": str(volume)},
+                "claimRef": {"namespace": NAMESPACE, "name": "kubestudy-storage"},
+            },
+        }
+    )
+    cluster.new_namespace(namespace)
+    cluster.kubectl("apply", "-k", DEPLOY)
+    cluster.kubectl("set", "env", _DEPLOYMENT, "-n", NAMESPACE, f"KUBESTUDY_NAMESPACES={namespace}")
+    cluster.kubectl("rollout", "status", _DEPLOYMENT, "-n", NAMESPACE, "--timeout=120s")
+    return Deployed(cluster, namespace)
+
+
+def undeploy(cluster: Cluster) -> None:
+    """Take it away; its volume stays."""
+    cluster.kubectl("delete", _DEPLOYMENT, "-n", NAMESPACE, "--cascade=foreground", "--timeout=90s")
