@@ -48,6 +48,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy operator/src trainer-image/src
+	$(BIN)/mypy -p support -p bench
 	$(BIN)/lint-imports --no-logo
 
 # The report is tested in a real browser. As root on Debian and Ubuntu it is installed; elsewhere it must be there.

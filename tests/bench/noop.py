@@ -76,7 +76,8 @@ def kubestudy() -> float:
     manifest["spec"]["objectives"][0].pop("target")
     _, _, trials = timed_run(manifest)
     ends = [trial["exit"] for trial in trials]
-    return TRIALS / (max(e["ended"] for e in ends) - min(e["started"] for e in ends))
+    seconds: float = max(e["ended"] for e in ends) - min(e["started"] for e in ends)
+    return TRIALS / seconds
 
 
 def main() -> None:

@@ -26,8 +26,9 @@ from kubestudy.search.archive import Archive, Record
 from kubestudy.search.search import OptunaSearch, fixed_part, quiet
 from kubestudy.search.storage import JournalLines
 from kubestudy.study.outcome import Complete
-from support.cluster.cluster import Cluster, Operator, start_operator, until
+from support.cluster.cluster import Cluster, Operator, start_operator
 from support.cluster.studies import Study, simulated_study
+from support.wait import until
 
 _SECONDS = 1800
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from support.cluster.cluster import Cluster, Operator, start_operator, until
+from support.cluster.cluster import Cluster, Operator, start_operator
 from support.cluster.deployed import Deployed, deploy, import_images, undeploy
 from support.cluster.node import why_not_here
+from support.wait import until
 
 
 @pytest.fixture(scope="session")

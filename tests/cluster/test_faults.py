@@ -6,10 +6,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-import pytest
-
-from support.cluster.cluster import Cluster, start_operator, until
+from support.cluster.cluster import ACCOUNT, NAMESPACE, Cluster, start_operator
+from support.cluster.control_plane import write_kubeconfig
+from support.cluster.faulty import FaultyProxy
 from support.cluster.studies import Study, simulated_study
+from support.wait import until
 
 
 def _metrics(port: int, path: str = "/metrics") -> str:
@@ -32,6 +33,36 @@ def test_an_api_server_that_goes_away_for_a_while_costs_nothing(
     assert (status["trials"]["total"], status["trials"]["complete"]) == (8, 8)
     assert operator.process.poll() is None
     assert operator.stop() == 0
+
+
+def test_a_crowded_api_server_and_watches_that_break_cost_nothing(
+    own_cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    cluster = own_cluster
+    token = cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    with FaultyProxy(cluster.control_plane.url, cluster.control_plane.folder / "ca.crt") as proxy:
+        folder.mkdir(exist_ok=True)
+        kubeconfig = write_kubeconfig(folder / "kubeconfig", {"server": proxy.url}, token)
+        operator = start_operator(
+            cluster, folder, f"--namespace={namespace}", "--no-leader-election",
+            environment={"KUBECONFIG": str(kubeconfig)},
+        )  # fmt: skip
+        study = Study(cluster, namespace).apply(simulated_study(run_for="1s", budget={"maxTrials": 12}, parallelism=3))
+        status = study.until_phase("Complete", seconds=150)
+        assert (status["trials"]["total"], status["trials"]["complete"]) == (12, 12)
+        until(lambda: not study.jobs, what="no Jobs")
+        assert operator.stop() == 0
+        assert proxy.counts["jobs"] >= 24
+        assert proxy.counts["watches"] >= 3
+    assert "too many requests" in operator.log.read_text()
+    pods = [
+        entry
+        for entry in cluster.audit("system:serviceaccount:kube-system:job-controller")
+        if entry["verb"] == "create"
+        and entry["objectRef"]["resource"] == "pods"
+        and entry["objectRef"]["namespace"] == namespace
+    ]
+    assert len(pods) == 12
 
 
 def test_a_storage_that_goes_away_leaves_the_running_trials_alone(
@@ -115,19 +146,3 @@ def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
     operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
     until(lambda: not any(path.exists() for path in journals), what="the history to be deleted")
     assert operator.stop() == 0
-
-
-@pytest.mark.usefixtures("operator")
-def test_hostile_studies_are_refused_and_others_go_on(cluster: Cluster, namespace: str) -> None:
-    odd = Study(cluster, namespace, "odd").apply(
-        simulated_study(
-            "odd",
-            parameters=[
-                {"name": "x", "type": "categorical", "choices": ["\u202e\u0007" * 100, "b", "$(PATH)", "c\nd"]}
-            ],
-            container={"args": ["$(" * 5000]},
-        )
-    )
-    fine = Study(cluster, namespace, "fine").apply(simulated_study("fine"))
-    fine.until_phase("Complete")
-    assert odd.status.get("phase") in ("Running", "Complete", "Failed", "Suspended")

@@ -18,9 +18,10 @@ from uuid import uuid4
 import pytest
 
 from support.cluster import images
-from support.cluster.cluster import NAMESPACE, until
+from support.cluster.cluster import NAMESPACE
 from support.cluster.deployed import Deployed
 from support.cluster.studies import Study, simulated_study
+from support.wait import until
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -58,7 +58,7 @@ def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed
     assert counts["failed"] == 0
 
 
-def test_a_users_own_script_in_an_own_image(deployed: Deployed, tmp_path: Path) -> None:
+def test_a_users_own_script_in_an_own_image_under_the_restricted_profile(deployed: Deployed, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "import os\nfrom kubestudy_trainer import Trial\n"
         "trial = Trial.current()\nx = trial.params['x']\ntrial.report(1, y=x)\ntrial.finish(y=x * x)\n"
@@ -71,9 +71,19 @@ def test_a_users_own_script_in_an_own_image(deployed: Deployed, tmp_path: Path) 
     own = images.image("own:1", "Dockerfile", {"BASE": "localhost/trainer:1"}, tmp_path)
     assert deployed.cluster.node is not None
     deployed.cluster.node.import_image(own, "localhost/own:1")
-    container = {"name": "trainer", "image": "localhost/own:1"}
+    container = {
+        "name": "trainer",
+        "image": "localhost/own:1",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
     manifest = _study("own", container, budget={"maxTrials": 4}, parallelism=2)
-    study = Study(deployed.cluster, deployed.namespace, "own").apply(manifest)
+    study = Study(deployed.cluster, deployed.restricted, "own").apply(manifest)
     status = study.until_phase("Complete", seconds=180)
     assert status["trials"]["complete"] == 4
     assert status["best"]["values"]["y"] == pytest.approx(status["best"]["params"]["x"] ** 2)

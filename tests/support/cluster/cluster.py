@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from support.cluster import images, processes, simulated
 from support.cluster.control_plane import Access, ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
 from support.cluster.tools import CONTROL_PLANE, kubernetes
+from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "operator" / "deploy"
@@ -225,16 +226,6 @@ def start_operator(
             env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
         )
     return Operator(process, port, log)
-
-
-def until(true: Callable[[], Any], seconds: float = 60, every: float = 0.2, what: str = "it") -> Any:
-    """Wait until something is true; return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {seconds:.0f} s")
-        time.sleep(every)
-    return found
 
 
 def main() -> None:

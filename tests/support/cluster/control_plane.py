@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import ssl
 import subprocess
 import urllib.error
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.cluster import processes
 from support.cluster.tools import CONTROL_PLANE, kubernetes
+from support.wait import until
 
 ADMIN_TOKEN = "admin"
 NODE_TOKEN = "node"
@@ -170,7 +172,7 @@ class ControlPlane(Access):
 
     def stop_api_server(self) -> None:
         """End the API server alone, at once."""
-        processes.end(self.folder / "kube-apiserver.pid", [processes.signal.SIGKILL])
+        processes.end(self.folder / "kube-apiserver.pid", [signal.SIGKILL])
 
     def down(self) -> None:
         """End every process of it."""
@@ -256,6 +258,6 @@ class ControlPlane(Access):
 
     def _wait(self, what: str, answers: Any) -> None:
         try:
-            processes.wait_until(answers, _READY_SECONDS, what)
+            until(answers, _READY_SECONDS, what=what, error=processes.ClusterError)
         except processes.ClusterError as error:
             raise processes.ClusterError(f"{error}: see {self.folder}/*.log") from None

@@ -46,7 +46,7 @@ def _die_at(point: int, passed: Path) -> Callable[[], None]:
 def _arm(reached: Callable[[], None]) -> None:
     once, append = KubeApi._once, JournalFileBackend.append_logs
 
-    async def request(self: KubeApi, verb: str, *rest: Any) -> dict[str, Any]:
+    async def request(self: KubeApi, verb: str, *rest: Any) -> bytes:
         if verb == "GET":
             return await once(self, verb, *rest)
         reached()
@@ -59,7 +59,7 @@ def _arm(reached: Callable[[], None]) -> None:
         append(self, logs)
         reached()
 
-    KubeApi._once = request  # type: ignore[method-assign]
+    KubeApi._once = request  # type: ignore[method-assign, assignment]
     JournalFileBackend.append_logs = append_logs  # type: ignore[method-assign]
 
 

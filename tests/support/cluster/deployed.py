@@ -13,15 +13,17 @@ _DEPLOYMENT = "deployment/kubestudy-operator"
 
 @dataclass(frozen=True)
 class Deployed:
-    """An operator that looks after one namespace.
+    """An operator that looks after two namespaces.
 
     Attributes:
         cluster: The cluster.
-        namespace: The namespace.
+        namespace: One where pods may do as they like.
+        restricted: One where the restricted Pod Security profile holds.
     """
 
     cluster: Cluster
     namespace: str
+    restricted: str
 
 
 def import_images(cluster: Cluster) -> None:
@@ -38,7 +40,7 @@ def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
 
     Args:
         cluster: Where.
-        namespace: What it looks after.
+        namespace: What it looks after, together with another namespace, NAMESPACE-restricted.
         volume: A folder of the node, its volume.
     """
     cluster.apply(
@@ -54,11 +56,14 @@ def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
             },
         }
     )
-    cluster.new_namespace(namespace)
+    restricted = f"{namespace}-restricted"
+    for name in (namespace, restricted):
+        cluster.new_namespace(name)
+    cluster.kubectl("label", "namespace", restricted, "pod-security.kubernetes.io/enforce=restricted")
     cluster.kubectl("apply", "-k", DEPLOY)
-    cluster.kubectl("set", "env", _DEPLOYMENT, "-n", NAMESPACE, f"KUBESTUDY_NAMESPACES={namespace}")
+    cluster.kubectl("set", "env", _DEPLOYMENT, "-n", NAMESPACE, f"KUBESTUDY_NAMESPACES={namespace},{restricted}")
     cluster.kubectl("rollout", "status", _DEPLOYMENT, "-n", NAMESPACE, "--timeout=120s")
-    return Deployed(cluster, namespace)
+    return Deployed(cluster, namespace, restricted)
 
 
 def undeploy(cluster: Cluster) -> None:

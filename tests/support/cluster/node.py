@@ -21,6 +21,7 @@ import yaml
 from support.cluster import processes
 from support.cluster.control_plane import ControlPlane
 from support.cluster.tools import CONTAINERD, NODE, kubernetes
+from support.wait import until
 
 _READY_SECONDS = 120
 _PACKAGES = {
@@ -126,7 +127,7 @@ class Node:
             return (folder / "ready").exists()
 
         try:
-            processes.wait_until(ready, _READY_SECONDS, "the node")
+            until(ready, _READY_SECONDS, what="the node", error=processes.ClusterError)
         except processes.ClusterError as error:
             raise processes.ClusterError(f"{error}: see {folder}/*.log") from None
 

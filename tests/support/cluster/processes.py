@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from support.wait import until
 
 
 class ClusterError(Exception):
@@ -54,7 +55,7 @@ def end(pid_file: Path, signals: Sequence[signal.Signals] = (signal.SIGTERM, sig
         except ProcessLookupError:
             break
         with contextlib.suppress(ClusterError):
-            wait_until(lambda: not alive(pid), 5, "")
+            until(lambda: not alive(pid), 5, error=ClusterError)
             break
     pid_file.unlink(missing_ok=True)
 
@@ -67,16 +68,3 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for something to become true.
-
-    Raises:
-        ClusterError: It did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"{what} was not there after {seconds:.0f} s")
-        time.sleep(0.05)

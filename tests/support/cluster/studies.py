@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from support.cluster.cluster import Cluster, until
+from support.cluster.cluster import Cluster
 from support.cluster.simulated import LABEL, PREFIX, TOLERATION
+from support.wait import until
 
 
 def simulated_study(

@@ -367,3 +367,11 @@ def test_gpu_time_is_right_after_a_crash_at_any_point(tmp_path: Path) -> None:
 
     spec = study(budget={"maxTrials": 2}, parameters=[LR])
     crash_everywhere(tmp_path, World, spec, check)
+
+
+def test_a_pruner_without_anything_to_go_by_is_told_of_once(journal: Path) -> None:
+    audience = Audience()
+    run(study(pruner={"name": "median"}, budget={"maxTrials": 4}), World(), journal, audience)
+    told = [event for event in audience.events if event.reason == "NothingToPruneBy"]
+    assert len(told) == 1
+    assert "median" in told[0].message

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from logging.handlers import RotatingFileHandler
@@ -38,6 +37,7 @@ from kubestudy.search.history import History, study_names
 from kubestudy.search.search import OptunaSearch, fixed_part, quiet
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
+from kubestudy.study.steady import steady_clock
 from kubestudy.study.view import View
 
 _LOG_BYTES = 5 * 1024 * 1024
@@ -163,7 +163,7 @@ async def _loop(
     interrupted = False
     metrics = ScrapedMetrics()
     async with LocalRuntime(study, folder, machine, pool, workers) as runtime:
-        loop = StudyLoop(study, search, runtime, metrics, progress, time.time)
+        loop = StudyLoop(study, search, runtime, metrics, progress, steady_clock())
 
         def interrupt() -> None:
             nonlocal interrupted

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from kubestudy.search.archive import Archive, Record
 from kubestudy.search.checks import search_problems
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import Event, StudyError, Trouble
+from kubestudy.study.steady import steady_clock
 from kubestudy.study.view import LiveTrial, View, degraded, failed
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Services:
         beats: When each study's loop last turned, by uid.
         address: The Service through which its port is reached: namespace/name:port.
         pace: The turns in which statuses are written.
+        clock: Unix time.
     """
 
     api: KubeApi
@@ -62,6 +64,7 @@ class Services:
     beats: dict[str, float]
     address: str | None = None
     pace: Pace = field(default_factory=Pace)
+    clock: Callable[[], float] = field(default_factory=steady_clock)
 
 
 class StudyLife:
@@ -194,10 +197,12 @@ class StudyLife:
                 " and create it again"
             )
         relaunched = services.metrics.relaunched
-        runtime = ClusterRuntime(self._owner(), study.spec, services.api, services.cache, launched=relaunched)
+        runtime = ClusterRuntime(
+            self._owner(), study.spec, services.api, services.cache, clock=services.clock, launched=relaunched
+        )
         metrics = ScrapedMetrics(interval=_SCRAPE_SECONDS)
         before = self._status.conditions if self._status is not None else ()
-        loop = StudyLoop(study, search, runtime, metrics, self, time.time, before)
+        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before)
         self._loop, self._runtime = loop, runtime
         try:
             await loop.run()
@@ -232,7 +237,7 @@ class StudyLife:
 
     def _refuse(self, body: Mapping[str, Any], reason: str, message: str) -> None:
         metadata = Metadata.model_validate(_metadata(body), by_alias=True)
-        self._want(failed(metadata, reason, message, time.time(), self._status))
+        self._want(failed(metadata, reason, message, self._services.clock(), self._status))
         self._events.tell(Event(reason, message, warning=True))
 
     def _trouble(self, trouble: Trouble) -> None:
@@ -243,7 +248,7 @@ class StudyLife:
     def _degraded(self, status: StudyStatus, trouble: Trouble) -> StudyStatus:
         rest = [c for c in status.conditions if c.type != "Degraded"]
         before = self._status.conditions if self._status is not None else ()
-        condition = degraded(self._body["metadata"].get("generation"), trouble, time.time(), before)
+        condition = degraded(self._body["metadata"].get("generation"), trouble, self._services.clock(), before)
         return status.model_copy(update={"conditions": [*rest, condition]})
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from kubestudy.api.status import Condition
 from kubestudy.api.study import HyperparameterStudy
@@ -21,7 +21,8 @@ from kubestudy.planning.plan import Plan, StopCause, plan
 from kubestudy.planning.tally import Tally
 from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped, outcome_of
 from kubestudy.study.ports import Event, Memory, Metrics, Runtime, Search
-from kubestudy.study.trial import End, Life, Observed, Sample, Suggestion
+from kubestudy.study.readings import Readings
+from kubestudy.study.trial import End, Life, Observed, Suggestion
 from kubestudy.study.view import LiveTrial, View, status_of
 
 log = logging.getLogger(__name__)
@@ -75,13 +76,12 @@ class StudyLoop:
         self.study = study
         self._search = search
         self._runtime = runtime
-        self._metrics = metrics
+        self._readings = Readings(metrics, clock)
         self._audience = audience
         self._now = clock
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._interrupted = False
         self._nudged = asyncio.Event()
-        self._reading: asyncio.Future[Mapping[int, Sequence[Sample]]] | None = None
         self._memory = Memory()
         self._tally = Tally()
         self._exhausted = False
@@ -90,12 +90,9 @@ class StudyLoop:
         self._live: dict[int, Observed] = {}
         self._stopping: dict[int, StopCause] = {}
         self._hopeless: set[int] = set()
-        self._samples: dict[int, dict[str, Sample]] = {}
-        self._reported: dict[int, int] = {}
-        self._next_reading = 0.0
         self._next_showing = 0.0
         self._conditions = conditions
-        self._told_end = self._told_suspended = False
+        self._told_end = self._told_suspended = self._told_silence = False
         self._interruptions: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -128,9 +125,7 @@ class StudyLoop:
                     self._show(decided)
                 await self._pause(self._patience(decided))
         finally:
-            if self._reading is not None:
-                self._reading.cancel()
-                await asyncio.gather(self._reading, return_exceptions=True)
+            await self._readings.close()
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _off(self, call: Callable[[], T]) -> T:
@@ -219,15 +214,32 @@ class StudyLoop:
             return
         for (trial, outcome), tally in zip(outcomes, await self._off(record), strict=True):
             number, before, self._tally = trial.number, self._tally, tally
+            self._look_for_curve(number, outcome)
             log.info("trial %d ended: %s", number, type(outcome).__name__)
-            for known in (self._live, self._stopping, self._samples, self._reported):
-                known.pop(number, None)
+            self._live.pop(number, None)
+            self._stopping.pop(number, None)
+            self._readings.drop(number)
             self._hopeless.discard(number)
             suggestion = self._trials[number]
             if not isinstance(outcome, Requeue):
                 del self._trials[number]
                 self._interruptions.pop(number, None)
             self._announce(suggestion, outcome, better=before.front is not tally.front)
+
+    def _look_for_curve(self, number: int, outcome: Outcome) -> None:
+        """Tell, once, if there is a pruner and trials report nothing that it could go by."""
+        if not self._search.prunes or self._told_silence or not isinstance(outcome, Complete):
+            return
+        metric = self.study.spec.objectives[0].name
+        if self._readings.has(number) or outcome.curve.get(metric):
+            return
+        self._told_silence = True
+        pruner = self.study.spec.pruner.name
+        self._say(
+            "NothingToPruneBy",
+            f"trial {number} reported {metric} only at its end: the pruner {pruner} goes by what is reported before",
+            warning=True,
+        )
 
     def _outcome(self, trial: Observed) -> Outcome:
         cause = self._stopping.get(trial.number)
@@ -268,28 +280,9 @@ class StudyLoop:
     # --- metrics and pruning ---------------------------------------------------------------------------------------
 
     async def _read_metrics(self) -> None:
-        """Take in a finished reading and begin the next when it is due; a slow one never holds up the turn."""
-        if self._reading is not None and self._reading.done():
-            readings = self._reading.result()
-            self._reading = None
-            await self._judge(readings)
-        now = self._now()
-        readable = [t for t in self._live.values() if t.metrics_url and t.number not in self._stopping]
-        not_due = now < self._next_reading <= now + self._metrics.interval
-        if self._reading is None and readable and not not_due:
-            self._reading = asyncio.ensure_future(self._metrics.read(readable))
-            self._next_reading = now + self._metrics.interval
-
-    async def _judge(self, readings: Mapping[int, Sequence[Sample]]) -> None:
-        fresh: list[tuple[int, Sample]] = []
-        for number, samples in readings.items():
-            if number not in self._live:
-                continue
-            self._samples[number] = {sample.metric: sample for sample in samples}
-            sample = self._samples[number].get(self.study.spec.objectives[0].name)
-            if sample is not None and sample.step > self._reported.get(number, -1):
-                self._reported[number] = sample.step
-                fresh.append((number, sample))
+        """Take in a finished reading, begin the next when it is due, and see which trials are hopeless."""
+        fresh = self._readings.finished(self._live, self.study.spec.objectives[0].name)
+        self._readings.begin([t for t in self._live.values() if t.metrics_url and t.number not in self._stopping])
         if fresh and self._search.prunes:
             self._hopeless |= await self._off(
                 lambda: {n for n, sample in fresh if self._search.report(n, sample.step, sample.value)}
@@ -371,9 +364,9 @@ class StudyLoop:
         """Wait for events, for a reading under way, or for time to pass."""
         runtime = asyncio.ensure_future(self._runtime.wait(seconds))
         nudge = asyncio.ensure_future(self._nudged.wait())
-        reading = {self._reading} if self._reading is not None else set()
         try:
-            await asyncio.wait({runtime, nudge} | reading, return_when=asyncio.FIRST_COMPLETED)
+            waits: set[asyncio.Future[Any]] = {runtime, nudge, *self._readings.under_way}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if runtime.done():
                 runtime.result()  # a runtime that is in trouble says so here
         finally:
@@ -387,10 +380,8 @@ class StudyLoop:
         waits = [RESYNC_SECONDS, *(max(0.0, at - self._now()) for at in self._not_before.values())]
         if decided.wake_in is not None:
             waits.append(decided.wake_in)
-        if self._reading is None and any(t.metrics_url for t in self._live.values()):
-            waits.append(max(0.0, self._next_reading - self._now()))
-        elif self._live:
-            waits.append(self._metrics.interval)
+        if self._live:
+            waits.append(self._readings.patience(readable=any(t.metrics_url for t in self._live.values())))
         return max(0.01, min(waits))
 
     # --- facts and view --------------------------------------------------------------------------------------------
@@ -440,7 +431,7 @@ class StudyLoop:
         return view
 
     def _live_trial(self, trial: Observed) -> LiveTrial:
-        samples = self._samples.get(trial.number, {})
+        samples = self._readings.latest(trial.number)
         return LiveTrial(
             number=trial.number,
             life=trial.life,

@@ -1,0 +1,86 @@
+"""What running trials report, read in the background of the loop's turns: a slow reading never holds one up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Container, Mapping, Sequence
+
+from kubestudy.study.ports import Metrics
+from kubestudy.study.trial import Observed, Sample
+
+
+class Readings:
+    """The last samples of each running trial.
+
+    Args:
+        metrics: What reads them.
+        clock: Unix time.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._now = clock
+        self._reading: asyncio.Future[Mapping[int, Sequence[Sample]]] | None = None
+        self._next = 0.0
+        self._samples: dict[int, dict[str, Sample]] = {}
+        self._steps: dict[int, int] = {}
+
+    @property
+    def under_way(self) -> set[asyncio.Future[Mapping[int, Sequence[Sample]]]]:
+        """The reading under way, to be waited for; empty if there is none."""
+        return set() if self._reading is None else {self._reading}
+
+    def latest(self, number: int) -> Mapping[str, Sample]:
+        """Return a trial's last samples by metric."""
+        return self._samples.get(number, {})
+
+    def has(self, number: int) -> bool:
+        """Tell whether a trial reported the objective while it ran."""
+        return number in self._steps
+
+    def drop(self, number: int) -> None:
+        """Forget a trial that ended."""
+        self._samples.pop(number, None)
+        self._steps.pop(number, None)
+
+    def finished(self, live: Container[int], metric: str) -> list[tuple[int, Sample]]:
+        """Take in a reading that is done.
+
+        Args:
+            live: The trials that live now.
+            metric: The objective.
+
+        Returns:
+            By trial, the objective's samples of steps that were not seen before.
+        """
+        if self._reading is None or not self._reading.done():
+            return []
+        read, self._reading = self._reading.result(), None
+        fresh = []
+        for number, samples in read.items():
+            if number not in live:
+                continue
+            self._samples[number] = {sample.metric: sample for sample in samples}
+            sample = self._samples[number].get(metric)
+            if sample is not None and sample.step > self._steps.get(number, -1):
+                self._steps[number] = sample.step
+                fresh.append((number, sample))
+        return fresh
+
+    def begin(self, readable: Sequence[Observed]) -> None:
+        """Begin the next reading, if it is due."""
+        now = self._now()
+        not_due = now < self._next <= now + self._metrics.interval
+        if self._reading is None and readable and not not_due:
+            self._reading = asyncio.ensure_future(self._metrics.read(readable))
+            self._next = now + self._metrics.interval
+
+    def patience(self, *, readable: bool) -> float:
+        """Return after how many seconds the loop should look again, while trials live."""
+        return max(0.0, self._next - self._now()) if self._reading is None and readable else self._metrics.interval
+
+    async def close(self) -> None:
+        """Give up a reading under way."""
+        for reading in self.under_way:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)

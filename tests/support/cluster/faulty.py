@@ -1,0 +1,94 @@
+"""A proxy in front of the real API server that disturbs what passes: a crowded server, watches that break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections import Counter
+from pathlib import Path
+
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+
+_WATCH_SECONDS = 1.5
+_GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
+         "message": "too old resource version"}  # fmt: skip
+_CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests", "code": 429,
+            "message": "too many requests, please try again later"}  # fmt: skip
+
+
+class FaultyProxy:
+    """Disturbs every third creation or deletion of a Job (429), breaks every watch soon, and refuses every third (410).
+
+    Use it as a context manager.
+
+    Args:
+        server: The API server's URL.
+        authority: Its CA.
+    """
+
+    def __init__(self, server: str, authority: Path) -> None:
+        self._server = server
+        self._context = ssl.create_default_context(cafile=str(authority))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.counts: Counter[str] = Counter()
+        self.url = ""
+
+    def __enter__(self) -> FaultyProxy:
+        """Start it."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+
+    async def _start(self) -> None:
+        timeout = ClientTimeout(total=None)
+        self._session = ClientSession(connector=TCPConnector(ssl=self._context, limit=0), timeout=timeout)
+        app = web.Application(client_max_size=2**24)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    def _every_third(self, what: str) -> bool:
+        self.counts[what] += 1
+        return self.counts[what] % 3 == 0
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        watch = request.query.get("watch") in ("true", "True", "1")
+        if request.method in ("POST", "DELETE") and "/jobs" in request.path and self._every_third("jobs"):
+            return web.json_response(_CROWDED, status=429, headers={"Retry-After": "1"})
+        if watch and "resourceVersion" in request.query and self._every_third("watches"):
+            return web.json_response(_GONE, status=410)
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
+        url = f"{self._server}{request.path_qs}"
+        async with self._session.request(
+            request.method, url, headers=headers, data=await request.read(), auto_decompress=False
+        ) as answer:
+            kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-length", "transfer-encoding")}
+            response = web.StreamResponse(status=answer.status, headers=kept)
+            await response.prepare(request)
+            if not watch:
+                await response.write(await answer.read())
+                await response.write_eof()
+                return response
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_SECONDS):
+                    async for chunk in answer.content.iter_any():
+                        await response.write(chunk)
+            if request.transport is not None:
+                request.transport.abort()  # in the middle of a line, for all it knows
+            return response
