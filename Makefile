@@ -31,10 +31,10 @@ run: setup
 	$(BIN)/kubestudy run examples/digits-mlp.yaml
 
 cluster: setup
-	cd tests && ../$(BIN)/python -m support.cluster.cluster up
+	cd tests && ../$(BIN)/python -m support.cluster up
 
 cluster-down: setup
-	cd tests && ../$(BIN)/python -m support.cluster.cluster down
+	cd tests && ../$(BIN)/python -m support.cluster down
 
 images:
 	$(BUILDER) $(BUILD_ARGS) -f operator/Dockerfile -t $(REGISTRY)/operator:$(VERSION) .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from typing import Any
 from support.cluster import images, processes, simulated
 from support.cluster.control_plane import Access, ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
-from support.cluster.tools import CONTROL_PLANE, kubernetes
 from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -226,24 +224,3 @@ def start_operator(
             env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
         )
     return Operator(process, port, log)
-
-
-def main() -> None:
-    """`make cluster` and `make cluster-down`."""
-    folder = ROOT / ".cluster"
-    cluster = Cluster(folder)
-    if sys.argv[1:] == ["down"]:
-        cluster.down()
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    kubernetes(*CONTROL_PLANE).programs()
-    cluster.up()
-    if cluster.node is not None:
-        cluster.start_node()
-    else:
-        print(f"no real node: {why_not_here()}", file=sys.stderr)
-    print(f"export KUBECONFIG={cluster.access.kubeconfig}")
-
-
-if __name__ == "__main__":
-    main()

@@ -35,14 +35,8 @@ def import_images(cluster: Cluster) -> None:
     node.import_image(trainer, "localhost/trainer:1", images.TRAINER)
 
 
-def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
-    """Deploy the operator; only here it leaves alone the namespaces of tests that bring their own.
-
-    Args:
-        cluster: Where.
-        namespace: What it looks after, together with another namespace, NAMESPACE-restricted.
-        volume: A folder of the node, its volume.
-    """
+def make_volume(cluster: Cluster, folder: Path) -> None:
+    """Make the volume that the operator claims, from a folder of the node."""
     cluster.apply(
         {
             "apiVersion": "v1",
@@ -51,11 +45,22 @@ def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
             "spec": {
                 "capacity": {"storage": "5Gi"},
                 "accessModes": ["ReadWriteOnce"],
-                "hostPath": {"path": str(volume)},
+                "hostPath": {"path": str(folder)},
                 "claimRef": {"namespace": NAMESPACE, "name": "kubestudy-storage"},
             },
         }
     )
+
+
+def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
+    """Deploy the operator; only here it leaves alone the namespaces of tests that bring their own.
+
+    Args:
+        cluster: Where.
+        namespace: What it looks after, together with another namespace, NAMESPACE-restricted.
+        volume: A folder of the node, its volume.
+    """
+    make_volume(cluster, volume)
     restricted = f"{namespace}-restricted"
     for name in (namespace, restricted):
         cluster.new_namespace(name)
