@@ -16,7 +16,7 @@ from kubestudy.study.ports import Event, Trouble
 from kubestudy.study.trial import End, Life, Observed, Result, Sample, Suggestion
 from kubestudy.study.view import View
 
-MOST_CALLS = 10_000
+MOST_CALLS = 30_000
 
 
 class Crash(Exception):  # noqa: N818 - an event of the simulation, no error of the code under test
@@ -182,6 +182,9 @@ class SimulatedMetrics:
     @property
     def interval(self) -> float:
         return 5.0
+
+    def trouble(self) -> None:
+        return None
 
     async def read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
         readings = {}

@@ -19,7 +19,7 @@ def pod(phase: str, state: dict[str, Any] | None = None, **status: Any) -> PodVi
         {"name": "trainer", "state": state or {}},
     ]
     body = {
-        "metadata": {"creationTimestamp": AT},
+        "metadata": {"name": "demo-0-abc", "creationTimestamp": AT},
         "status": {"phase": phase, "containerStatuses": containers, **status},
     }
     return pod_view(body, "trainer")
@@ -120,5 +120,5 @@ def test_the_trainers_own_reason_is_kept() -> None:
     ],
 )
 def test_why_a_pod_waits(status: dict[str, Any], why: str | None) -> None:
-    found = pod_view({"metadata": {}, "status": {"phase": "Pending", **status}}, "t").why_waiting
+    found = pod_view({"metadata": {"name": "demo-0-abc"}, "status": {"phase": "Pending", **status}}, "t").why_waiting
     assert (found is None) if why is None else (found is not None and why in found)

@@ -14,6 +14,7 @@ from kubestudy.api.checks import check
 from kubestudy.api.job import Container, JobSpec, PodSpec
 from kubestudy.api.problems import Loc, Problem, did_you_mean, nearest, path_of
 from kubestudy.api.study import API_VERSION, KIND, HyperparameterStudy, Parameter, StudySpec
+from kubestudy.api.yaml_text import MAX_DEPTH, too_deep
 
 _UNION_TAGS = {"bool", "int", "float", "str"}
 _STAND_INS: dict[str, dict[str, Any]] = {
@@ -50,6 +51,8 @@ def validate(data: Any, also: Check | None = None) -> tuple[HyperparameterStudy 
     """
     if not isinstance(data, dict):
         return None, [Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")]
+    if too_deep(data):
+        return None, [Problem("", f"is nested too deeply: {MAX_DEPTH} levels at most")]
     try:
         study = _parsed(data)
     except ValidationError as error:

@@ -75,7 +75,7 @@ def documents(text: str, source: str) -> list[Any]:
         raise ManifestError(source, [Problem("", f"{where}: a character that YAML does not allow")]) from error
     except RecursionError as error:
         raise ManifestError(source, [Problem("", "is nested too deeply")]) from error
-    if any(_too_deep(document) for document in found):
+    if any(too_deep(document) for document in found):
         raise ManifestError(source, [Problem("", f"is nested too deeply: {MAX_DEPTH} levels at most")])
     return [document for document in found if document is not None]
 
@@ -136,7 +136,8 @@ def _check_keys(node: yaml.MappingNode) -> None:
         seen.add((key.tag, key.value))
 
 
-def _too_deep(document: Any) -> bool:
+def too_deep(document: Any) -> bool:
+    """Tell whether data are nested deeper than a manifest may be; what walks them could run out of stack."""
     level = [document]
     for _ in range(MAX_DEPTH):
         level = [

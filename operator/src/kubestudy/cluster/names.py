@@ -12,6 +12,7 @@ from kubestudy.api import contract
 
 # A Job's name becomes a label's value and its pods' host name, which hold 63 characters.
 MAX_LENGTH = 63
+_NUMBER_LENGTH = 7
 _HASH_LENGTH = 8
 
 
@@ -23,8 +24,13 @@ def job_name(study: str, uid: str, number: int) -> str:
         uid: The study's uid.
         number: The trial's number.
     """
-    suffix = f"-{_digest(uid)}-{number}"
-    stem = study.replace(".", "-")[: MAX_LENGTH - len(suffix)].rstrip("-")
+    return f"{job_prefix(study, uid)}{number}"
+
+
+def job_prefix(study: str, uid: str) -> str:
+    """Return what the names of a study's Jobs begin with, up to the trial's number."""
+    suffix = f"-{_digest(uid)}-"
+    stem = study.replace(".", "-")[: MAX_LENGTH - _NUMBER_LENGTH - len(suffix)].rstrip("-")
     return f"{stem}{suffix}"
 
 

@@ -25,6 +25,7 @@ class PodView:
     """One pod of a trial.
 
     Attributes:
+        name: Its name.
         created: Unix time of its creation.
         phase: Its phase.
         address: Its IP address, once it has one.
@@ -40,6 +41,7 @@ class PodView:
         deleting: Whether it is being deleted.
     """
 
+    name: str
     created: float
     phase: str
     address: str | None = None
@@ -79,6 +81,7 @@ def pod_view(pod: Mapping[str, Any], trainer: str) -> PodView:
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     disruption = conditions.get("DisruptionTarget", {}).get("status") == "True"
     return PodView(
+        name=metadata["name"],
         created=unix(metadata.get("creationTimestamp")) or 0.0,
         phase=status.get("phase", "Pending"),
         address=status.get("podIP"),
@@ -143,7 +146,7 @@ def observe(number: int, job: Mapping[str, Any] | None, pods: Sequence[PodView],
     if running is None:
         return Observed(number, Life.PENDING)
     url = f"http://{_host(running.address)}:{port}/metrics" if running.address else None
-    return Observed(number, Life.RUNNING, running.started, gpus, url)
+    return Observed(number, Life.RUNNING, running.started, gpus, url, pod=running.name)
 
 
 def _host(address: str) -> str:

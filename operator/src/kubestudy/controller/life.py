@@ -20,11 +20,14 @@ from kubestudy.cluster.api import ApiError, KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.events import EventRecorder
 from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.names import job_prefix
 from kubestudy.cluster.runtime import ClusterRuntime
 from kubestudy.cluster.status import Pace, StatusWriter
 from kubestudy.cluster.template import template_problem
 from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.prometheus import PrometheusMetrics
 from kubestudy.metrics.scrape import ScrapedMetrics
+from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive, Record
 from kubestudy.search.checks import search_problems
 from kubestudy.study.loop import StudyLoop
@@ -53,6 +56,7 @@ class Services:
         metrics: The operator's own.
         beats: When each study's loop last turned, by uid.
         address: The Service through which its port is reached: namespace/name:port.
+        prometheus: Where running trials are read; without it each pod is scraped.
         pace: The turns in which statuses are written.
         clock: Unix time.
     """
@@ -63,6 +67,7 @@ class Services:
     metrics: OperatorMetrics
     beats: dict[str, float]
     address: str | None = None
+    prometheus: PrometheusServer | None = None
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
 
@@ -104,8 +109,8 @@ class StudyLife:
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the object."""
         old, self._body = self._body, body
-        if body.get("spec") == old.get("spec"):
-            return
+        if body["metadata"].get("generation") == old["metadata"].get("generation"):
+            return  # the spec is as it was
         self._changed.set()
         if self._loop is not None:
             self._change = asyncio.create_task(self._take_change(body))
@@ -200,7 +205,7 @@ class StudyLife:
         runtime = ClusterRuntime(
             self._owner(), study.spec, services.api, services.cache, clock=services.clock, launched=relaunched
         )
-        metrics = ScrapedMetrics(interval=_SCRAPE_SECONDS)
+        metrics = self._metrics()
         before = self._status.conditions if self._status is not None else ()
         loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before)
         self._loop, self._runtime = loop, runtime
@@ -213,6 +218,12 @@ class StudyLife:
             services.beats.pop(self.uid, None)
             metrics.close()
             await runtime.close()
+
+    def _metrics(self) -> PrometheusMetrics | ScrapedMetrics:
+        server = self._services.prometheus
+        if server is None:
+            return ScrapedMetrics(interval=_SCRAPE_SECONDS)
+        return PrometheusMetrics(server, self.namespace, job_prefix(self.name, self.uid))
 
     # --- the loop's audience ---------------------------------------------------------------------------------------
 

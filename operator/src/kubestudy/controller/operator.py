@@ -22,6 +22,7 @@ from kubestudy.controller.registry import Registry
 from kubestudy.controller.settings import Settings
 from kubestudy.controller.watching import watch
 from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
 from kubestudy.search.search import quiet
 
@@ -48,7 +49,8 @@ async def operate(settings: Settings) -> bool:
     metrics = OperatorMetrics()
     api = await KubeApi.from_environment(metrics.request)
     archive = Archive(settings.storage_place, metrics.searched)
-    services = Services(api, Cache(), archive, metrics, {}, settings.service)
+    prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
+    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus)
     registry = Registry(services, settings.namespaces)
     health = Health(services.beats)
     routes = history_routes(archive, registry.live)
@@ -59,6 +61,8 @@ async def operate(settings: Settings) -> bool:
     finally:
         lag.cancel()
         await server.cleanup()
+        if prometheus is not None:
+            await prometheus.close()
         await api.close()
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubestudy.cluster.api import namespace_here
+from kubestudy.metrics.server import Access
 
 
 class Settings(BaseSettings):
@@ -19,7 +20,19 @@ class Settings(BaseSettings):
     storage: Annotated[
         str, Field(description="Folder of the journals, one a study; or an Optuna RDB URL.", min_length=1)
     ] = "/var/lib/kubestudy"
-    prometheus_url: Annotated[str | None, Field(description="A Prometheus server.")] = None
+    prometheus_url: Annotated[
+        str | None,
+        Field(description="A Prometheus server; without one trials' pods are scraped.", pattern=r"^https?://"),
+    ] = None
+    prometheus_token_file: Annotated[Path | None, Field(description="A file that holds a bearer token for it.")] = None
+    prometheus_username: Annotated[str | None, Field(description="For basic authentication there.")] = None
+    prometheus_password_file: Annotated[Path | None, Field(description="A file that holds the password.")] = None
+    prometheus_ca_file: Annotated[Path | None, Field(description="Authorities instead of the system's.")] = None
+    prometheus_cert_file: Annotated[Path | None, Field(description="A client certificate.")] = None
+    prometheus_key_file: Annotated[Path | None, Field(description="Its key.")] = None
+    prometheus_headers: Annotated[
+        dict[str, str], Field(description='More headers, as JSON: {"X-Scope-OrgID": "team"}.', default_factory=dict)
+    ]
     namespaces: Annotated[
         tuple[str, ...], NoDecode, Field(description="Namespaces to watch; all of them if left out.")
     ] = ()
@@ -46,6 +59,22 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, given: object) -> object:
         return tuple(filter(None, (n.strip() for n in given.split(",")))) if isinstance(given, str) else given
+
+    @property
+    def prometheus(self) -> Access | None:
+        """How Prometheus is reached."""
+        if self.prometheus_url is None:
+            return None
+        return Access(
+            url=self.prometheus_url,
+            token_file=self.prometheus_token_file,
+            username=self.prometheus_username,
+            password_file=self.prometheus_password_file,
+            ca_file=self.prometheus_ca_file,
+            cert_file=self.prometheus_cert_file,
+            key_file=self.prometheus_key_file,
+            headers=self.prometheus_headers,
+        )
 
     @property
     def storage_place(self) -> Path | str:

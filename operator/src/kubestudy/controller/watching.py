@@ -82,8 +82,23 @@ async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequ
     )
 
 
+class _NothingToCompare(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object at each event, to compare it with what it was: nobody asks it to."""
+
+    def build(self, **_: Any) -> Any:
+        """Return what is compared: nothing."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Return what was kept of the object as it was: nothing."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NothingToCompare()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     for resource in ("jobs", "pods"):

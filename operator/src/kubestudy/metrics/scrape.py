@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from kubestudy.api.contract import METRIC_NAME, METRIC_STEP
+from kubestudy.study.ports import Trouble
 from kubestudy.study.trial import Observed, Sample
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,10 @@ class ScrapedMetrics:
             for (number, _), text in zip(asked, texts, strict=True)
             if text and (samples := samples_in(text, number))
         }
+
+    def trouble(self) -> Trouble | None:
+        """Return what keeps trials from being read: one that does not answer has just begun, or ended."""
+        return None
 
     def close(self) -> None:
         """Give up readings under way and end the threads."""

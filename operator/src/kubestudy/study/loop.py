@@ -421,7 +421,7 @@ class StudyLoop:
             live,
             now,
             self._conditions,
-            self._runtime.trouble(),
+            self._runtime.trouble() or self._readings.trouble(),
             self._runtime.job_of,
         )
         self._conditions = status.conditions

@@ -135,6 +135,9 @@ class Metrics(Protocol):
     async def read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
         """Return the last samples of each trial that could be read; the others are left out, never an error."""
 
+    def trouble(self) -> Trouble | None:
+        """Return what keeps trials from being read, if anything does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Container, Mapping, Sequence
 
-from kubestudy.study.ports import Metrics
+from kubestudy.study.ports import Metrics, Trouble
 from kubestudy.study.trial import Observed, Sample
 
 
@@ -29,6 +29,10 @@ class Readings:
     def under_way(self) -> set[asyncio.Future[Mapping[int, Sequence[Sample]]]]:
         """The reading under way, to be waited for; empty if there is none."""
         return set() if self._reading is None else {self._reading}
+
+    def trouble(self) -> Trouble | None:
+        """Return what keeps trials from being read, if anything does."""
+        return self._metrics.trouble()
 
     def latest(self, number: int) -> Mapping[str, Sample]:
         """Return a trial's last samples by metric."""

@@ -92,6 +92,7 @@ class Observed:
         gpus: GPUs it holds.
         metrics_url: Where its `/metrics` can be read, if anywhere.
         end: How it ended, once it has.
+        pod: The pod that runs it, where there are pods.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Observed:
     gpus: int = 0
     metrics_url: str | None = None
     end: End | None = None
+    pod: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""Samples out of what Prometheus answers: pairs of value and step, one for each trial and metric."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kubestudy.metrics.prometheus import PrometheusMetrics, quoted, samples_in
+from kubestudy.metrics.server import Access, PrometheusError, PrometheusServer, Series
+from kubestudy.study.trial import Life, Observed, Sample
+
+
+def series(what: str, value: float, **labels: str) -> Series:
+    given = {"trial": "3", "metric": "loss", "pod": "demo-3-abc"} | labels
+    return Series({"__name__": f"kubestudy_trial_{what}", **given}, value)
+
+
+def both(value: float, step: float, **labels: str) -> list[Series]:
+    return [series("metric", value, **labels), series("step", step, **labels)]
+
+
+def test_value_and_step_of_one_series_go_together() -> None:
+    found = samples_in([*both(0.5, 7), *both(0.9, 7, metric="accuracy")], {3: "demo-3-abc"})
+    assert sorted(found[3], key=lambda s: s.metric) == [Sample("accuracy", 7, 0.9), Sample("loss", 7, 0.5)]
+
+
+def test_duplicates_of_a_pair_of_servers_count_once_and_the_furthest_step_wins() -> None:
+    twice = [*both(0.5, 7, replica="a"), *both(0.4, 8, replica="b")]
+    assert samples_in(twice, {3: "demo-3-abc"}) == {3: [Sample("loss", 8, 0.4)]}
+
+
+def test_the_present_pod_wins_over_one_before_it_that_had_come_further() -> None:
+    old_and_new = [*both(0.1, 90, pod="demo-3-old"), *both(0.6, 4)]
+    assert samples_in(old_and_new, {3: "demo-3-abc"}) == {3: [Sample("loss", 4, 0.6)]}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [series("metric", 0.5)],
+        [series("step", 1)],
+        both(0.5, float("nan")),
+        both(0.5, 1, trial="x"),
+        both(0.5, 1, trial="4"),
+        [Series({}, 1.0)],
+    ],
+    ids=["no-step", "no-value", "nan-step", "no-number", "another-trial", "no-labels"],
+)
+def test_what_is_no_pair_of_a_running_trial_is_left_out(odd: list[Series]) -> None:
+    assert samples_in(odd, {3: "demo-3-abc"}) == {}
+
+
+def test_a_server_that_is_not_there_is_a_trouble_that_says_so_and_is_asked_less_and_less() -> None:
+    async def play() -> None:
+        server = PrometheusServer(Access("http://127.0.0.1:1"))
+        metrics = PrometheusMetrics(server, "ns", "demo-", interval=1)
+        assert metrics.trouble() is None
+        for expected in (2, 4, 8, 16, 32, 60, 60):
+            assert await metrics.read([Observed(3, Life.RUNNING)]) == {}
+            assert metrics.interval == expected
+        trouble = metrics.trouble()
+        assert trouble is not None
+        assert trouble.reason == "MetricsUnavailable"
+        assert "http://127.0.0.1:1" in trouble.message
+        with pytest.raises(PrometheusError) as refused:
+            await server.query("up")
+        assert refused.value.passing
+        await server.close()
+
+    asyncio.run(play())
+
+
+def test_a_text_becomes_a_promql_string() -> None:
+    assert quoted('a"b\\c\n') == '"a\\"b\\\\c\\n"'
