@@ -168,6 +168,9 @@ class SimulatedRuntime:
         if run is not None and run.end is not None:
             del self.world.runs[number]
 
+    async def settle(self) -> None:
+        return None
+
     async def wait(self, seconds: float) -> None:
         await asyncio.sleep(0)
         self.world.pass_time(min(seconds, 5.0))

@@ -35,18 +35,18 @@ def import_images(cluster: Cluster) -> None:
     node.import_image(trainer, "localhost/trainer:1", images.TRAINER)
 
 
-def make_volume(cluster: Cluster, folder: Path) -> None:
-    """Make the volume that the operator claims, from a folder of the node."""
+def make_volume(cluster: Cluster, folder: Path, namespace: str = NAMESPACE, claim: str = "kubestudy-storage") -> None:
+    """Make the volume that an operator claims, from a folder of the node."""
     cluster.apply(
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": "kubestudy-storage"},
+            "metadata": {"name": f"{namespace}-{claim}"},
             "spec": {
                 "capacity": {"storage": "5Gi"},
                 "accessModes": ["ReadWriteOnce"],
                 "hostPath": {"path": str(folder)},
-                "claimRef": {"namespace": NAMESPACE, "name": "kubestudy-storage"},
+                "claimRef": {"namespace": namespace, "name": claim},
             },
         }
     )

@@ -76,7 +76,7 @@ class FaultyProxy:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(
-            request.method, url, headers=headers, data=await request.read(), auto_decompress=False
+            request.method, url, headers=headers, data=await request.read() or None, auto_decompress=False
         ) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-length", "transfer-encoding")}
             response = web.StreamResponse(status=answer.status, headers=kept)

@@ -122,6 +122,19 @@ def kubernetes(*names: str) -> Tool:
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "etcd")
 NODE = ("kubelet", "kube-proxy")
 KWOK = Tool("kwok", "0.8.0", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+HELM = Tool(
+    "helm",
+    "4.3.1",
+    {"helm": "helm.sh/helm/v4/cmd/helm"},
+    "-X helm.sh/helm/v4/internal/version.version=v4.3.1",
+)
+PROMETHEUS = Tool(
+    "prometheus",
+    "3.15.0",
+    {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
+    "-X github.com/prometheus/common/version.Version=3.15.0",
+    "remove_all_sd,enable_kubernetes_sd",
+)
 _CONTAINERD = "github.com/containerd/containerd/v2"
 CONTAINERD = Tool(
     "containerd",

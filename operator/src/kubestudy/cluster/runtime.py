@@ -52,7 +52,8 @@ _POD_LAG_SECONDS = 5.0
 _GONE_SECONDS = 60.0
 # A Job is over soon after its pod.
 _OVER_SECONDS = 5.0
-_SETTLING_SECONDS = 0.1
+_SETTLE_SECONDS = 10.0
+_SETTLE_STEP_SECONDS = 0.1
 _ENDS_KEPT = 1000
 
 
@@ -135,9 +136,9 @@ class ClusterRuntime:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def settle(self, seconds: float) -> None:
+    async def settle(self) -> None:
         """Finish what is under way, a limited time: requests, and the deletion of Jobs that are all but over."""
-        deadline = self._now() + seconds
+        deadline = self._now() + _SETTLE_SECONDS
         while self._now() < deadline:
             await self.observe()
             trials = self._trials.values()
@@ -145,7 +146,7 @@ class ClusterRuntime:
             due = any(t.forgotten is not None and not (t.kept or t.stopping or t.deleting) for t in trials)
             if not busy and not due:
                 return
-            await self.wait(_SETTLING_SECONDS)
+            await self.wait(_SETTLE_STEP_SECONDS)
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ async def serve(
         return web.Response(text="ok\n" if health.ready else "not ready\n", status=200 if health.ready else 503)
 
     async def exposition(_: web.Request) -> web.Response:
+        metrics.stale_loops.set(len(health.stale()))
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()

@@ -211,7 +211,6 @@ class StudyLife:
         self._loop, self._runtime = loop, runtime
         try:
             await loop.run()
-            await runtime.settle(_FLUSH_SECONDS)
         finally:
             self._loop = self._runtime = self._refused = None
             self.live = ()
@@ -236,6 +235,8 @@ class StudyLife:
 
     def tell(self, event: Event) -> None:
         """Take something worth telling a person."""
+        if event.why is not None:
+            self._services.metrics.trial_failed(event.why)
         self._events.tell(event)
 
     # --- troubles --------------------------------------------------------------------------------------------------

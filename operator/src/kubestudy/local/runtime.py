@@ -142,6 +142,9 @@ class LocalRuntime:
         """Let go of a trial that has ended; its folder stays."""
         self._trials.pop(number, None)
 
+    async def settle(self) -> None:
+        """Nothing is left to do: a process that ended is gone."""
+
     async def wait(self, seconds: float) -> None:
         """Return when a trial started or ended, or after some seconds."""
         now = time.time()

@@ -13,6 +13,7 @@ from kubestudy.api.status import StudyStatus
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STATES = ("running", "pending", "complete", "pruned", "failed", "stopped")
+_REASONS = 50
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -43,6 +44,10 @@ class OperatorMetrics:
         self._request_seconds = Histogram(
             "kubestudy_api_request_seconds", "Time of a request to the API server.", ["verb"], buckets=_FAST, registry=r
         )
+        self._degraded = Gauge("kubestudy_study_degraded", "Whether a study is Degraded.", study, registry=r)
+        self._failures = Counter("kubestudy_trial_failures", "Trials that failed, by reason.", ["reason"], registry=r)
+        self._reasons: set[str] = set()
+        self.stale_loops = Gauge("kubestudy_stale_loops", "Studies whose loop does not turn any more.", registry=r)
         self.loop_lag = Gauge("kubestudy_event_loop_lag_seconds", "How late the event loop runs.", registry=r)
         self.storage_errors = Counter("kubestudy_storage_errors", "Errors of the storage.", registry=r)
         self._shown: dict[tuple[str, str], str] = {}
@@ -61,6 +66,13 @@ class OperatorMetrics:
         """Count the time from an end to the next launch."""
         self._relaunch.observe(seconds)
 
+    def trial_failed(self, reason: str) -> None:
+        """Count a failed trial; reasons of trainers' own are bounded in number."""
+        if reason not in self._reasons and len(self._reasons) >= _REASONS:
+            reason = "Other"
+        self._reasons.add(reason)
+        self._failures.labels(reason).inc()
+
     def show(self, namespace: str, study: str, status: StudyStatus) -> None:
         """Take a study's newest status."""
         key = (namespace, study)
@@ -68,6 +80,7 @@ class OperatorMetrics:
         for state in _STATES:
             self._trials.labels(*key, state).set(getattr(counts, state))
         self._gpu.labels(*key).set(status.used.gpu_seconds)
+        self._degraded.labels(*key).set(any(c.type == "Degraded" and c.status == "True" for c in status.conditions))
         if status.best is not None:
             for objective, value in status.best.values.items():
                 self._best.labels(*key, objective).set(value)
@@ -83,6 +96,7 @@ class OperatorMetrics:
         for state in _STATES:
             self._trials.remove(*key, state)
         self._gpu.remove(*key)
+        self._degraded.remove(*key)
         for objective in self._objectives.pop(key, ()):
             self._best.remove(*key, objective)
 

@@ -120,6 +120,8 @@ class StudyLoop:
             while True:
                 decided = await self._turn()
                 if decided.over or (decided.suspended and not self._live):
+                    # Whoever is told that it is over should find everything cleaned up.
+                    await self._runtime.settle()
                     return self._show(decided)
                 if self._now() >= self._next_showing:
                     self._show(decided)
@@ -267,7 +269,7 @@ class StudyLoop:
                 shown = ", ".join(f"{objective.name}={value:.6g}" for objective, value in named)
                 self._say("NewBest", f"trial {number}: {shown}")
             case Failed(reason, message):
-                self._say("TrialFailed", f"trial {number}: {reason}: {message}", warning=True)
+                self._say("TrialFailed", f"trial {number}: {reason}: {message}", warning=True, why=reason)
             case Pruned():
                 self._say("TrialPruned", f"trial {number} was hopeless")
             case Stopped():
@@ -442,6 +444,6 @@ class StudyLoop:
             stopping=trial.number in self._stopping,
         )
 
-    def _say(self, reason: str, message: str, *, warning: bool = False) -> None:
+    def _say(self, reason: str, message: str, *, warning: bool = False, why: str | None = None) -> None:
         log.info("%s: %s", reason, message)
-        self._audience.tell(Event(reason, message, warning))
+        self._audience.tell(Event(reason, message, warning, why))

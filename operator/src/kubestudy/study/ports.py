@@ -124,6 +124,9 @@ class Runtime(Protocol):
     async def wait(self, seconds: float) -> None:
         """Return when something may have changed, and after `seconds` at the latest."""
 
+    async def settle(self) -> None:
+        """Finish what is under way, a limited time: nothing lives any more, and nothing is to be launched."""
+
 
 class Metrics(Protocol):
     """Reads what running trials report."""
@@ -147,8 +150,10 @@ class Event:
         reason: One CamelCase word.
         message: A sentence.
         warning: Whether it is a trouble.
+        why: Of a trial that failed, the one word that says how.
     """
 
     reason: str
     message: str
     warning: bool = False
+    why: str | None = None

@@ -1,0 +1,199 @@
+"""The Helm chart, by real Helm: on the real cluster, with the operator's rights as it renders them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from support.cluster.cluster import CRD, DEPLOY, ROOT, Cluster
+from support.cluster.deployed import make_volume
+from support.cluster.studies import Study, simulated_study
+from support.cluster.tools import HELM
+from support.wait import until
+
+pytestmark = pytest.mark.timeout(900)
+
+CHART = ROOT / "charts" / "kubestudy"
+NAMESPACE, RELEASE = "kubestudy-helm", "tuning"
+NAME = f"{RELEASE}-kubestudy"
+# Every switch of the values that changes what is rendered.
+COMBINATIONS: list[dict[str, Any]] = [
+    {},
+    {"namespaces": ["team-a", "team-b"], "rbac": {"historyGroups": ["people"]}},
+    {"replicas": 2, "storage": {"urlSecret": {"name": "db", "key": "url"}}},
+    {"replicas": 2, "storage": {"persistence": {"accessModes": ["ReadWriteMany"], "storageClassName": "nfs"}}},
+    {"storage": {"url": "sqlite:////var/lib/kubestudy/db", "persistence": {"enabled": False}}},
+    {"storage": {"persistence": {"existingClaim": "mine", "keep": False}}},
+    {
+        "prometheus": {
+            "url": "http://prometheus:9090",
+            "secret": "prom",
+            "secretKeys": ["token", "username", "password", "ca.crt", "tls.crt", "tls.key"],
+            "headers": {"X-Scope-OrgID": "team"},
+        }
+    },
+    {"crds": {"install": False}, "rbac": {"create": False, "aggregate": False}, "serviceAccount": {"create": False}},
+    {"crds": {"keep": False}, "networkPolicy": {"enabled": True}, "fullnameOverride": "other"},
+    {"networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]}, "priorityClassName": "high"},
+    {
+        "imagePullSecrets": [{"name": "regcred"}],
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podLabels": {"team": "a"},
+        "podAnnotations": {"note": "b"},
+        "extraEnv": [{"name": "A", "value": "b"}],
+        "extraArgs": ["--log-format=json"],
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "serviceAccount": {"annotations": {"a": "b"}, "name": "robot"},
+        "service": {"annotations": {"a": "b"}, "port": 80},
+    },
+]
+
+
+class Helm:
+    """Helm as an administrator's program."""
+
+    def __init__(self, kubeconfig: Path | None = None) -> None:
+        self._program = HELM.programs() / "helm"
+        self._kubeconfig = kubeconfig
+
+    def __call__(self, *arguments: str | Path, check: bool = True, stdin: str | None = None) -> str:
+        where = [] if self._kubeconfig is None else [f"--kubeconfig={self._kubeconfig}"]
+        done = subprocess.run(
+            [self._program, *map(str, arguments), *where],
+            input=stdin, capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+
+def rendered(helm: Helm, values: dict[str, Any], namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    text = helm("template", RELEASE, CHART, "-n", namespace, "-f", "-", stdin=yaml.safe_dump(values))
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@pytest.fixture(scope="module")
+def helm(cluster: Cluster) -> Helm:
+    return Helm(cluster.access.kubeconfig)
+
+
+def test_lint_finds_nothing(helm: Helm) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"replicas": "two"}, "/replicas"),
+        ({"logFormat": "xml"}, "/logFormat"),
+        ({"storage": {"persistence": {"size": "5 gigs"}}}, "/storage/persistence/size"),
+        ({"storage": {"url": "not-a-url"}}, "/storage/url"),
+        ({"namespaces": ["Team A"]}, "/namespaces/0"),
+        ({"prometheus": {"secretKeys": ["secret"]}}, "/prometheus/secretKeys/0"),
+        ({"storrage": {}}, "storrage"),
+        ({"replicas": 2}, "replicas: more than one needs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_value_is_refused_with_its_path(helm: Helm, values: dict[str, Any], path: str) -> None:
+    said = helm("template", RELEASE, CHART, "-f", "-", check=False, stdin=yaml.safe_dump(values))
+    assert path in said
+
+
+@pytest.mark.parametrize("values", COMBINATIONS, ids=itertools.count())
+def test_the_api_server_takes_what_is_rendered(helm: Helm, cluster: Cluster, values: dict[str, Any]) -> None:
+    namespace = f"dry-{uuid4().hex[:6]}"
+    made = [cluster.new_namespace(name) for name in (namespace, *values.get("namespaces", []))]
+    try:
+        objects = rendered(helm, values, namespace)
+        for document in objects:
+            cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(document))
+        (deployment,) = (o for o in objects if o["kind"] == "Deployment")
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    finally:
+        for name in made:
+            cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_the_chart_and_the_plain_manifests_give_the_same_rights(helm: Helm) -> None:
+    def rights(objects: list[dict[str, Any]], *kinds: str) -> set[str]:
+        found = (o for o in objects if o["kind"] in kinds and not o["metadata"].get("annotations"))
+        return {json.dumps({**rule, "resourceNames": None}, sort_keys=True) for o in found for rule in o["rules"]}
+
+    files = ("rbac.yaml", "users.yaml")
+    plain = [d for name in files for d in yaml.safe_load_all((DEPLOY / name).read_text())]
+    everywhere = rendered(helm, {})
+    assert rights(everywhere, "ClusterRole", "Role") == rights(plain, "ClusterRole", "Role")
+    confined = rendered(helm, {"namespaces": ["team-a"], "rbac": {"aggregate": False}})
+    assert not rights(confined, "ClusterRole")
+
+
+def test_the_chart_brings_the_same_crd(helm: Helm) -> None:
+    assert (CHART / "files" / CRD.name).read_text() == CRD.read_text()
+    (crd,) = (o for o in rendered(helm, {"crds": {"keep": False}}) if o["kind"] == "CustomResourceDefinition")
+    assert crd == yaml.safe_load(CRD.read_text())
+
+
+@pytest.fixture(scope="module")
+def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A release in charge of one namespace, which it returns."""
+    volume = tmp_path_factory.mktemp("helm-volume")
+    volume.chmod(0o777)
+    make_volume(real, volume, NAMESPACE, NAME)
+    real.new_namespace(NAMESPACE)
+    real.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    looked_after = real.new_namespace("helm-studies")
+    # The CRD is there already, by kubectl.
+    said = helm(
+        "install", RELEASE, CHART, "-n", NAMESPACE, "--set", f"namespaces[0]={looked_after}",
+        "--take-ownership", "--wait", "--timeout=3m",
+    )  # fmt: skip
+    assert f"helm test {RELEASE} -n {NAMESPACE}" in said
+    assert f"kubectl rollout status deployment/{NAME} -n {NAMESPACE}" in said
+    yield looked_after
+    helm("uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found")
+
+
+def test_helm_test_runs_two_trials(helm: Helm, release: str) -> None:
+    said = helm("test", RELEASE, "-n", NAMESPACE, "--logs", "--timeout=4m")
+    assert "Succeeded" in said
+
+
+def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: Cluster, release: str) -> None:
+    study = Study(real, release, "going").apply(simulated_study("going", run_for="2s", budget={"maxTrials": 500}))
+    until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
+
+    def goes_on() -> None:
+        done = study.status["trials"]["complete"]
+        until(lambda: study.status["trials"]["complete"] > done, 90, what="another trial")
+
+    helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set=logFormat=json", "--wait", "--timeout=3m")
+    goes_on()
+    said = real.kubectl("logs", f"deployment/{NAME}", "-n", NAMESPACE, "--tail=1")
+    assert json.loads(said)["logger"].startswith("kubestudy")
+    helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--wait", "--timeout=3m")
+    goes_on()
+    helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")
+    total = study.status["trials"]["total"]
+    assert real.get("pvc", NAME, namespace=NAMESPACE), "the histories stay"
+    helm(
+        "install", RELEASE, CHART, "-n", NAMESPACE, "--set", f"namespaces[0]={release}", "--take-ownership",
+        "--wait", "--timeout=3m",
+    )  # fmt: skip
+    goes_on()
+    assert study.status["trials"]["total"] >= total
+    helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")
+    real.kubectl("delete", "hps", "going", "-n", release, "--timeout=30s")
+    until(lambda: not study.jobs, what="no Jobs")

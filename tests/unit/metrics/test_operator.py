@@ -1,0 +1,44 @@
+"""The operator's own metrics: bounded, and gone with their study."""
+
+from __future__ import annotations
+
+from kubestudy.api.status import BestTrial, Condition, StudyStatus, TrialCounts
+from kubestudy.metrics.operator import OperatorMetrics
+
+
+def status(phase: str = "Running", *, degraded: bool = False) -> StudyStatus:
+    condition = Condition(
+        type="Degraded",
+        status="True" if degraded else "False",
+        reason="x",
+        message="",
+        last_transition_time="2026-01-31T12:00:00Z",
+    )
+    best = BestTrial(number=1, values={"val_accuracy": 0.5}, params={})
+    return StudyStatus(phase=phase, trials=TrialCounts(running=2), best=best, conditions=[condition])
+
+
+def test_a_study_shows_and_goes() -> None:
+    metrics = OperatorMetrics()
+    metrics.show("ns", "demo", status(degraded=True))
+    text = metrics.text().decode()
+    assert 'kubestudy_studies{phase="Running"} 1.0' in text
+    assert 'kubestudy_study_trials{namespace="ns",state="running",study="demo"} 2.0' in text
+    assert 'kubestudy_study_best_value{namespace="ns",objective="val_accuracy",study="demo"} 0.5' in text
+    assert 'kubestudy_study_degraded{namespace="ns",study="demo"} 1.0' in text
+    metrics.show("ns", "demo", status("Complete"))
+    text = metrics.text().decode()
+    assert 'kubestudy_studies{phase="Running"} 0.0' in text
+    assert 'kubestudy_studies{phase="Complete"} 1.0' in text
+    metrics.drop("ns", "demo")
+    metrics.drop("ns", "never-shown")
+    assert 'study="' not in metrics.text().decode()
+
+
+def test_reasons_of_failures_are_bounded() -> None:
+    metrics = OperatorMetrics()
+    for number in range(500):
+        metrics.trial_failed(f"Reason{number}")
+    lines = [x for x in metrics.text().decode().splitlines() if x.startswith("kubestudy_trial_failures_total")]
+    assert len(lines) == 51
+    assert 'reason="Other"} 450.0' in "\n".join(lines)
