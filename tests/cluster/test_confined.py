@@ -66,7 +66,7 @@ HUGE = {"name": "x", "type": "categorical", "choices": [f"{number}" * 3000 for n
 HOSTILE: dict[str, dict[str, Any]] = {
     "ten-thousand-parameters": {"parameters": _many(10_000)},
     "a-hundred-parameters": {"parameters": [*_many(99), {"name": "x", "type": "float", "low": 0, "high": 1}]},
-    "deep-options": {"sampler": {"name": "tpe", "options": _nested(500)}},
+    "deep-options": {"sampler": {"name": "tpe", "options": _nested(150)}},
     "deep-template": {"job": {"podFailurePolicy": _nested(500)}},
     "huge-choices": {"parameters": [HUGE]},
     "control-characters": {
