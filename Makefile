@@ -13,7 +13,7 @@ REGISTRY ?= ghcr.io/kubestudy
 BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah bud)
 BUILD_ARGS ?=
 
-.PHONY: setup run test lint bench browser cluster cluster-down images lock clean
+.PHONY: setup run test coverage lint bench browser cluster cluster-down images lock clean
 
 setup: .venv/ready
 
@@ -41,8 +41,10 @@ images:
 	$(BUILDER) $(BUILD_ARGS) -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION) .
 
 test: setup browser lint
-	$(BIN)/coverage erase
 	$(BIN)/python tests/support/run.py $(PYTEST_ARGS)
+
+coverage: setup browser
+	KUBESTUDY_COVERAGE=1 $(BIN)/python tests/support/run.py $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Runs all tests (`make test`): those that share a cluster in one process, all others beside it in two more.
 
-Many tests wait for something, so this takes much less time than one after the other.
+Many tests wait for something, so this takes much less time than one after the other. With KUBESTUDY_COVERAGE set
+(`make coverage`) it measures coverage too, of every process that the tests start, which takes longer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_COVERAGE = ("--cov", "--cov-report=")
+MEASURED = bool(os.environ.get("KUBESTUDY_COVERAGE"))
 
 
 def main() -> int:
@@ -25,18 +26,24 @@ def main() -> int:
         others = _start(data / "coverage.others", "tests", "--ignore=tests/cluster", *workers)
         codes = [others.wait(), cluster.wait()]
         print((data / "cluster.log").read_text(), flush=True)
-        coverage = [str(Path(sys.executable).parent / "coverage")]
-        parts = [str(part) for part in data.glob("coverage.*")]
-        subprocess.run([*coverage, "combine", "--quiet", *parts], cwd=ROOT, check=False)
-        subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=False)
+        if MEASURED:
+            _report([str(part) for part in data.glob("coverage.*")])
     return max(codes)
 
 
 def _start(coverage: Path, *arguments: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", *_COVERAGE, *arguments, *sys.argv[1:]]
+    measured = ("--cov", "--cov-report=") if MEASURED else ()
+    command = [sys.executable, "-m", "pytest", *measured, "--durations=15", *arguments, *sys.argv[1:]]
     output = None if log is None else log.open("wb")
     environment = {**os.environ, "COVERAGE_FILE": str(coverage)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+
+def _report(parts: list[str]) -> None:
+    coverage = [str(Path(sys.executable).parent / "coverage")]
+    subprocess.run([*coverage, "erase"], cwd=ROOT, check=False)
+    subprocess.run([*coverage, "combine", "--quiet", *parts], cwd=ROOT, check=False)
+    subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=False)
 
 
 if __name__ == "__main__":
