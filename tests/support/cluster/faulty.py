@@ -19,7 +19,7 @@ _CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason":
 
 
 class FaultyProxy:
-    """Disturbs every third creation or deletion of a Job (429), breaks every watch soon, and refuses every third (410).
+    """Refuses every third creation or deletion of a Job (429), breaks every watch soon, and ends each third with 410.
 
     Use it as a context manager.
 
@@ -71,8 +71,11 @@ class FaultyProxy:
         watch = request.query.get("watch") in ("true", "True", "1")
         if request.method in ("POST", "DELETE") and "/jobs" in request.path and self._every_third("jobs"):
             return web.json_response(_CROWDED, status=429, headers={"Retry-After": "1"})
-        if watch and "resourceVersion" in request.query and self._every_third("watches"):
-            return web.json_response(_GONE, status=410)
+        if watch and "resourceVersion" in request.query:
+            self.counts["watches"] += 1
+            # Each resource's third, not everybody's: three resources are watched in turn.
+            if self._every_third(request.path):
+                return web.json_response({"type": "ERROR", "object": _GONE})  # as the real one says it
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(
@@ -85,7 +88,7 @@ class FaultyProxy:
                 await response.write(await answer.read())
                 await response.write_eof()
                 return response
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, ConnectionError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     async for chunk in answer.content.iter_any():
                         await response.write(chunk)
