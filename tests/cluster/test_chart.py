@@ -148,6 +148,19 @@ def test_the_chart_brings_the_same_crd(helm: Helm) -> None:
     assert crd == yaml.safe_load(CRD.read_text())
 
 
+def test_monitors_and_rules_are_rendered_for_the_prometheus_operator(helm: Helm) -> None:
+    """Its CRDs are not here; what they hold is looked at instead, and the rules are tested by promtool."""
+    on = {"enabled": True, "labels": {"release": "prometheus"}}
+    objects = rendered(helm, {"serviceMonitor": on, "podMonitor": on, "prometheusRule": on, "namespaces": ["team-a"]})
+    found = {o["kind"]: o for o in objects if o["apiVersion"].startswith("monitoring.coreos.com/")}
+    assert found.keys() == {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+    assert all(o["metadata"]["labels"]["release"] == "prometheus" for o in found.values())
+    assert found["PrometheusRule"]["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    pods = found["PodMonitor"]["spec"]
+    assert pods["namespaceSelector"] == {"matchNames": ["team-a"]}
+    assert pods["podMetricsEndpoints"][0]["port"] == "metrics"
+
+
 @pytest.fixture(scope="module")
 def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A release in charge of one namespace, which it returns."""

@@ -48,12 +48,12 @@ def _study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
 
 def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Deployed) -> None:
     example = _example("digits-mlp")
-    example["spec"]["budget"]["maxTrials"] = 6
+    example["spec"]["budget"]["maxTrials"] = 4
     example["spec"]["parallelism"] = 2
     study = Study(deployed.cluster, deployed.namespace, example["metadata"]["name"]).apply(example)
     status = study.until_phase("Complete", seconds=600)
     counts = status["trials"]
-    assert counts["complete"] + counts["pruned"] == 6
+    assert counts["complete"] + counts["pruned"] == 4
     assert status["best"]["values"]["val_accuracy"] > 0.8
     assert counts["failed"] == 0
 

@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from kubestudy.cli.operator import run_operator
 from kubestudy.cluster.api import KubeApi
 
-_AT_ONCE = 6
+_AT_ONCE = 10
 _SECONDS = 90.0
 
 

@@ -1,0 +1,62 @@
+"""A Prometheus server beside a cluster, with the chart's own scrape configuration."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+from support.cluster import processes
+from support.cluster.cluster import ROOT, Cluster
+from support.cluster.tools import PROMETHEUS
+from support.wait import until
+
+SCRAPE = ROOT / "charts" / "kubestudy" / "files" / "scrape.yaml"
+_READY_SECONDS = 60
+
+
+class Prometheus:
+    """A server; discovers pods by the API server.
+
+    Args:
+        cluster: The cluster.
+        folder: Where its data and log are.
+        interval: How often it scrapes.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, interval: str = "1s") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{processes.free_port()}"
+        configuration = yaml.safe_load(SCRAPE.read_text())
+        for job in configuration["scrape_configs"]:
+            job["scrape_interval"] = interval
+            for discovery in job["kubernetes_sd_configs"]:
+                discovery["kubeconfig_file"] = str(cluster.access.kubeconfig)
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+
+    def up(self) -> Prometheus:
+        """Start it, or start it again."""
+        program = PROMETHEUS.programs() / "prometheus"
+        address = self.url.removeprefix("http://")
+        command: list[str | Path] = [
+            program,
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address={address}",
+        ]
+        processes.start("prometheus", command, self.folder)
+        until(self._answers, _READY_SECONDS, what="Prometheus", error=processes.ClusterError)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def down(self) -> None:
+        """End it; its data stay."""
+        processes.end(self.folder / "prometheus.pid")
