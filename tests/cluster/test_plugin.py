@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -45,12 +45,17 @@ class User:
 
     def study(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `kubectl study ...`."""
+        running = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = running.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+
+    def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
+        """Start `kubectl study ...`."""
         path = f"{Path(sys.executable).parent}:{self._kubectl}:{os.environ['PATH']}"
-        return subprocess.run(
-            ["kubectl", "study", *arguments],
-            cwd=self._folder, env={**os.environ, "PATH": path, "KUBECONFIG": str(self._kubeconfig)},
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        environment = {**os.environ, "PATH": path, "KUBECONFIG": str(self._kubeconfig)}
+        return subprocess.Popen(
+            ["kubectl", "study", *arguments], cwd=self._folder, env=environment, text=True, **streams
+        )
 
 
 @pytest.fixture
@@ -67,14 +72,18 @@ def study(deployed: Deployed, user: User) -> Iterator[Study]:
 
 
 def test_a_study_followed_to_its_end_and_looked_at(study: Study, user: User, tmp_path: Path) -> None:
-    # One after the other: the best of them is the third.
-    study.apply(simulated_study(study.name, run_for="3s", parallelism=1, budget={"maxTrials": 4}))
-    followed = user.study("wait", study.name, "--timeout=90s")
-    assert followed.returncode == 0, followed.stderr
-    assert followed.stdout.startswith(f"{study.name}: Complete: maxTrials (4) is reached\n  trial ")
-    assert "4 complete, 0 pruned, 0 failed" in followed.stdout
-    assert re.search(rf"{study.name}: [0-3]/4 trials ended", followed.stderr)
-    assert "NewBest" in followed.stderr
+    study.apply(simulated_study(study.name, parallelism=1, budget={"maxTrials": 4}, suspend=True))
+    study.until_phase("Suspended")
+    seen = tmp_path / "seen"
+    with seen.open("w") as file:
+        following = user.start("wait", study.name, "--timeout=90s", stdout=subprocess.PIPE, stderr=file)
+        until(lambda: f"{study.name}: 0/4 trials ended" in seen.read_text(), what="the first line")
+        study.patch(suspend=False)
+        followed, _ = following.communicate(timeout=120)
+    assert following.returncode == 0, seen.read_text()
+    assert followed.startswith(f"{study.name}: Complete: maxTrials (4) is reached\n  trial ")
+    assert "4 complete, 0 pruned, 0 failed" in followed
+    assert "NewBest: trial" in seen.read_text()
 
     listed = user.study("list").stdout.splitlines()
     assert listed[0].split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "AGE"]

@@ -55,6 +55,9 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
                 body = await remote.study(name)
             if body["metadata"]["uid"] != uid:
                 raise StudyError(f"{name} was deleted; another study has its name now")
+        if progress is not None:
+            for event in await onlooker.news(body):
+                progress.tell(event)
     status = status_in(body)
     if study is None:
         complain(f"{name}: {status.phase}: {why(status)}")
