@@ -10,6 +10,7 @@ import pytest
 
 from support.cluster.cluster import Cluster, Operator
 from support.cluster.processes import ClusterError
+from support.cluster.simulated import PREFIX
 from support.cluster.studies import Study, simulated_study
 from support.wait import until
 
@@ -102,6 +103,9 @@ def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
     assert (status["trials"]["running"], status["trials"]["pending"]) == (0, 3)
     until(lambda: not study.jobs, what="the last Job's deletion")
     until(lambda: "Suspended" in {reason for reason, _ in study.events}, what="the event Suspended")
+    time.sleep(3)
+    told = [reason for reason, _ in study.events]
+    assert (told.count("Suspended"), told.count("Resumed")) == (1, 0)
     study.patch(suspend=False, budget={"maxTrials": 3, "maxDuration": "1h"})
     until(lambda: study.status.get("trials", {}).get("running") == 3, what="three running trials again")
     assert {job["metadata"]["labels"]["kubestudy.dev/trial"]: _params(job) for job in study.jobs} == before
@@ -177,6 +181,16 @@ def test_a_trial_that_cannot_start_is_told_of_while_it_waits_and_none_is_burnt(s
     until(lambda: (study.condition("Degraded") or {}).get("reason") == "TrialsCannotStart", what="TrialsCannotStart")
     assert study.status["trials"]["failed"] <= 3
     assert study.status["trials"]["total"] <= 5
+
+
+def test_a_mended_template_starts_waiting_trials_anew(study: Study) -> None:
+    study.apply(simulated_study(annotations={"waiting": "ErrImagePull"}, budget={"maxTrials": 2}, parallelism=2))
+    until(lambda: study.holds("Degraded"), what="Degraded")
+    until(lambda: any(r == "TrialWaiting" and "ErrImagePull" in m for r, m in study.events), what="an event")
+    study.patch(jobTemplate={"spec": {"template": {"metadata": {"annotations": {f"{PREFIX}/waiting": None}}}}})
+    counts = study.until_phase("Complete")["trials"]
+    assert (counts["complete"], counts["failed"], counts["total"]) == (2, 0, 2)
+    assert not study.holds("Degraded")
 
 
 def test_a_job_deleted_by_hand_runs_again_under_the_same_number(study: Study) -> None:

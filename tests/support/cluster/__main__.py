@@ -6,30 +6,46 @@ import shutil
 import sys
 from pathlib import Path
 
+from support.cluster import processes
 from support.cluster.cluster import ROOT, Cluster
 from support.cluster.deployed import import_images, make_volume
 from support.cluster.node import why_not_here
 
+FOLDER = ROOT / ".cluster"
+
 
 def main() -> None:
     """Start a cluster and leave it running, ready for `kubectl apply -k operator/deploy`; or end it."""
-    folder = ROOT / ".cluster"
-    cluster = Cluster(folder)
+    cluster = Cluster(FOLDER)
+    running = processes.running(FOLDER / "kube-apiserver.pid")
     if sys.argv[1:] == ["down"]:
         cluster.down()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(FOLDER, ignore_errors=True)
         return
     programs = cluster.access.programs.programs()
-    cluster.up()
-    if cluster.node is not None:
-        import_images(cluster)
-        volume = folder / "volume"
-        volume.mkdir(exist_ok=True)
-        volume.chmod(0o777)
-        make_volume(cluster, volume)
+    if running:
+        print("it runs already; make cluster-down ends it", file=sys.stderr)
     else:
+        if any(FOLDER.glob("*.pid")):  # what a restart of the machine, or a kill, left
+            cluster.down()
+            shutil.rmtree(FOLDER)
+            cluster = Cluster(FOLDER)
+        _start(cluster)
+    print(f"export KUBECONFIG={cluster.access.kubeconfig} PATH={programs}:{ROOT / '.venv' / 'bin'}:$PATH")
+
+
+def _start(cluster: Cluster) -> None:
+    print("starting a cluster in .cluster", file=sys.stderr, flush=True)
+    cluster.up()
+    if cluster.node is None:
         print(f"no real node, only simulated ones: {why_not_here()}", file=sys.stderr)
-    print(f"export KUBECONFIG={cluster.access.kubeconfig} PATH={programs}:{Path(sys.executable).parent}:$PATH")
+        return
+    print("putting both images on its node", file=sys.stderr, flush=True)
+    import_images(cluster)
+    volume = Path(FOLDER / "volume")
+    volume.mkdir(exist_ok=True)
+    volume.chmod(0o777)
+    make_volume(cluster, volume)
 
 
 if __name__ == "__main__":

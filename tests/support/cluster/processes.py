@@ -60,6 +60,14 @@ def end(pid_file: Path, signals: Sequence[signal.Signals] = (signal.SIGTERM, sig
     pid_file.unlink(missing_ok=True)
 
 
+def running(pid_file: Path) -> bool:
+    """Tell whether the process whose id a file holds runs."""
+    try:
+        return alive(int(pid_file.read_text()))
+    except (OSError, ValueError):
+        return False
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process runs; one that ended and was not waited for does not."""
     with contextlib.suppress(ChildProcessError):

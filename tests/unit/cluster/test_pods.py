@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubestudy.cluster.pods import PodView, end_of, observe, pod_view
+from kubestudy.cluster.pods import PodView, end_of, last_line, observe, pod_view
 from kubestudy.study.trial import Life
 
 AT = "2026-01-31T12:00:00Z"
@@ -122,3 +122,17 @@ def test_the_trainers_own_reason_is_kept() -> None:
 def test_why_a_pod_waits(status: dict[str, Any], why: str | None) -> None:
     found = pod_view({"metadata": {"name": "demo-0-abc"}, "status": {"phase": "Pending", **status}}, "t").why_waiting
     assert (found is None) if why is None else (found is not None and why in found)
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("a\nb\n\n", "b"),
+        ("Traceback (most recent call last):\n  x\nValueError: no file\nstarting\n", "ValueError: no file"),
+        ("torch.cuda.OutOfMemoryError: 2 GiB\nbye", "torch.cuda.OutOfMemoryError: 2 GiB"),
+        ("KeyboardInterrupt\n", "KeyboardInterrupt"),
+        ("", ""),
+    ],
+)
+def test_the_line_of_a_log_that_tells_most(log: str, line: str) -> None:
+    assert last_line(log) == line

@@ -17,6 +17,7 @@ from kubestudy.api.problems import ManifestError, Problem
 MAX_BYTES = 1024 * 1024  # about what etcd takes for one object
 MAX_NODES = 100_000
 MAX_DEPTH = 100
+_BARE_BOOLEANS = frozenset("yYnN")
 
 _PREFIX = "tag:yaml.org,2002:"
 _RESOLVERS = (
@@ -90,6 +91,16 @@ def _read(text: str) -> list[Any]:
         if node is not None:
             _check(node)
     return list(yaml.load_all(text, _Loader))  # a SafeLoader
+
+
+def bare_words(text: str) -> list[str]:
+    """Return warnings of words that are texts here and booleans to kubectl, whose YAML is older: a bare y or n."""
+    found = []
+    for token in yaml.scan(text, _Loader):
+        if isinstance(token, yaml.ScalarToken) and token.plain and token.value in _BARE_BOOLEANS:
+            line = token.start_mark.line + 1
+            found.append(f'line {line}: kubectl takes a bare {token.value} for a boolean: write "{token.value}"')
+    return found
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -73,6 +74,7 @@ def validate(
     """Check manifests, and print every problem of each. Exit code 2 if there is any."""
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
+    from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415
     from kubestudy.search.checks import search_problems  # noqa: PLC0415
     from kubestudy.search.search import quiet  # noqa: PLC0415
 
@@ -81,6 +83,8 @@ def validate(
     for file in files:
         try:
             load_all(file, search_problems)
+            for warning in bare_words(file.read_text()):
+                note(f"warning: {file}: {warning}")
             problems: list[Problem] = []
         except ManifestError as error:
             problems = list(error.problems)
@@ -193,6 +197,8 @@ def operator(
     lease_namespace: Annotated[str | None, typer.Option(help="Where the Lease is. [KUBESTUDY_LEASE_NAMESPACE]")] = None,
 ) -> None:
     """Run the operator in a cluster: KUBECONFIG's, or the one whose pod this is."""
+    # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.COMPLETED))
     from kubestudy.cli.operator import run_operator  # noqa: PLC0415
 
     given = {

@@ -51,10 +51,10 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
                     progress.tell(event)
                 progress.show(View(status_in(body), await onlooker.living(body)))
             await asyncio.sleep(_LOOK_SECONDS)
-            with contextlib.suppress(UnreachableError):
-                body = await remote.study(name)
-            if body["metadata"]["uid"] != uid:
-                raise StudyError(f"{name} was deleted; another study has its name now")
+            found = await onlooker.again(name)
+            if found is None or found["metadata"]["uid"] != uid:
+                raise StudyError(f"{name} was deleted")
+            body = found
         if progress is not None:
             for event in await onlooker.news(body):
                 progress.tell(event)
@@ -74,10 +74,18 @@ class _Onlooker:
         self._told: set[tuple[str, int]] = set()
         self._live: list[LiveTrial] = []
         self._may_look = True
+        self._body: dict[str, Any] | None = None
 
     async def begin(self, body: Mapping[str, Any]) -> None:
         """Leave out what was told before."""
+        self._body = dict(body)
         await self.news(body)
+
+    async def again(self, name: str) -> dict[str, Any] | None:
+        """Return the study as it is now; as it was where the API server does not answer; None if it is gone."""
+        with contextlib.suppress(UnreachableError):
+            self._body = await self._remote.look(name)
+        return self._body
 
     async def news(self, body: Mapping[str, Any]) -> list[Event]:
         """Return events that were not told before."""

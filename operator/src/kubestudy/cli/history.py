@@ -53,15 +53,15 @@ def print_trials(history: History, records: list[TrialRecord], form: Format, *, 
         form: How to print them.
         best: Whether they are the best ones: then there has to be one.
     """
+    if best and not records:
+        complain("error: no trial is complete")
+        return Exit.FAILED
     if form is Format.TABLE:
         _table(records)
     else:
         data = [as_data(record) for record in records]
         single = best and len(history.metric_names) == 1
-        emit((data[0] if data else None) if single else data, form)
-    if best and not records:
-        complain(f"{history.name}: no trial is complete")
-        return Exit.FAILED
+        emit(data[0] if single else data, form)
     return Exit.COMPLETED
 
 

@@ -18,7 +18,7 @@ from kubestudy.cli.exits import Exit
 from kubestudy.cli.follow import follow
 from kubestudy.cli.history import print_trials, refused, serve, write_to
 from kubestudy.cli.output import Format, complain, note
-from kubestudy.cli.remote import Remote, Target, as_study, connected, opened
+from kubestudy.cli.remote import Remote, Target, as_study, connected, opened, status_in
 from kubestudy.cli.studies import print_description, print_list
 from kubestudy.cluster.api import ApiError
 from kubestudy.cluster.jobs import trainer_in
@@ -138,11 +138,12 @@ def _listing(name: str, output: Format, storage: str | None, *, best: bool) -> A
 
 
 async def _jobs(remote: Remote, body: Mapping[str, Any]) -> set[int] | None:
-    """Return the trials that have a Job; None where the user may not see Jobs."""
+    """Return the trials whose Job has a running pod; None where the user may not see Jobs."""
     try:
-        return set(await remote.jobs(body))
+        jobs = await remote.jobs(body)
     except ApiError:
         return None
+    return {number for number, job in jobs.items() if (job.get("status") or {}).get("ready")}
 
 
 def _waits(record: TrialRecord) -> TrialRecord:
@@ -237,7 +238,13 @@ def stop(name: Name, namespace: Namespace = None, context: Context = None, kubec
 
 def _change(name: str, spec: Mapping[str, Any], done: str) -> Act:
     async def act(remote: Remote) -> Exit:
-        await remote.change(name, spec)
+        body = await remote.study(name)
+        phase = status_in(body).phase
+        wanted = {key: value for key, value in spec.items() if bool(body["spec"].get(key)) != value}
+        if not wanted or (phase in ("Complete", "Failed") and True in wanted.values()):
+            note(f"{name} is {phase}: nothing to do")
+            return Exit.COMPLETED
+        await remote.change(name, wanted)
         note(f"{name} {done}")
         return Exit.COMPLETED
 

@@ -57,24 +57,30 @@ class Remote:
         items: list[dict[str, Any]] = found["items"]
         return items
 
+    async def look(self, name: str) -> dict[str, Any] | None:
+        """Return a study; None if there is none of that name."""
+        try:
+            return await self._api.get(self._path(name))
+        except NotFoundError:
+            return None
+
     async def study(self, name: str) -> dict[str, Any]:
         """Return a study.
 
         Raises:
             StudyError: There is none of that name; those that are there are named.
         """
-        try:
-            return await self._api.get(self._path(name))
-        except NotFoundError as error:
-            with contextlib.suppress(ApiError):
-                known = ", ".join(body["metadata"]["name"] for body in await self.studies())
-                there = f"; there are {known}" if known else "; there is none in it (-n names another namespace)"
-                raise StudyError(f"no study {name} in namespace {self.namespace}{there}") from error
-            raise
+        found = await self.look(name)
+        if found is not None:
+            return found
+        there = ""
+        with contextlib.suppress(ApiError):
+            known = ", ".join(body["metadata"]["name"] for body in await self.studies())
+            there = f"; there are {known}" if known else "; there is none in it (-n names another namespace)"
+        raise StudyError(f"no study {name} in namespace {self.namespace}{there}")
 
     async def change(self, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         """Merge changes into a study's spec."""
-        await self.study(name)
         return await self._api.patch(self._path(name), {"spec": spec})
 
     async def jobs(self, body: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
@@ -107,10 +113,17 @@ class Remote:
         path = proxied(_service(body), history_path(metadata["namespace"], metadata["name"], metadata["uid"]))
         try:
             return await self._api.read(path)
+        except NotFoundError as error:
+            status = status_in(body)
+            if status.trials.total == 0:
+                why = next((f": {c.message}" for c in status.conditions if c.type == status.phase and c.message), "")
+                raise StudyError(f"{metadata['name']} has no trials yet ({status.phase}{why})") from error
+            raise StudyError(f"the operator knows no history of {metadata['name']}: {error}") from error
         except ApiError as error:
             raise StudyError(
                 f"the operator's history endpoint cannot be asked ({error}). It is reached through the API server:"
-                f" get on services/proxy of {_service(body)} is needed; or name the storage with --storage"
+                f" get on services/proxy of {_service(body)} is needed (the role kubestudy-history); or name the"
+                " storage with --storage"
             ) from error
 
     def _path(self, name: str) -> str:

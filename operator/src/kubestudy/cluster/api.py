@@ -100,6 +100,8 @@ class KubeApi:
             if in_cluster and file is None and context is None:
                 config.load_incluster_config(client_configuration=configuration)
             else:
+                if not any(Path(part).expanduser().exists() for part in _kubeconfigs(file)):
+                    raise ApiError(0, "NoCluster", "no cluster is configured: there is no kubeconfig; set KUBECONFIG")
                 await config.load_kube_config(file, context, client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
@@ -259,6 +261,10 @@ def proxied(service: str, path: str) -> str:
     """
     namespace, _, name = service.partition("/")
     return f"{collection('v1', 'services', namespace)}/{name}/proxy{path}"
+
+
+def _kubeconfigs(file: str | None) -> list[str]:
+    return [file] if file else (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
 
 
 def namespace_in(file: str | None, context: str | None) -> str:

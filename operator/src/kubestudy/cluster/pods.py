@@ -5,6 +5,7 @@ Source: core/v1 PodStatus, batch/v1 JobStatus.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from kubestudy.study.trial import End, Life, Observed
 _MESSAGE_LENGTH = 300
 # Trials that fail for these never ran: the fault may well not be theirs.
 NEVER_STARTED = frozenset({"StartTimeout", "StartError", "ContainerCannotRun"})
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)(:|$)")
 _KUBELET_START_ERRORS = frozenset({"StartError", "ContainerCannotRun"})
 
 
@@ -207,5 +209,10 @@ def _failure(pod: PodView, spent: float) -> End:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a log that says anything."""
-    return next((_short(line) for line in reversed(text.splitlines()) if line.strip()), "")
+    """Return the line of a log's end that tells most: an exception's last line, else the last that says anything.
+
+    Standard output and standard error reach the log by two ways, so the last line need not be what was written last.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    telling = next((line for line in reversed(lines) if _EXCEPTION.match(line)), None)
+    return _short(telling or (lines[-1] if lines else ""))

@@ -99,8 +99,8 @@ class ClusterRuntime:
     """Trials of one study as Jobs.
 
     Args:
-        owner: The study; assign a newer one when its template changes.
-        spec: Its spec; likewise.
+        owner: The study.
+        spec: Its spec.
         api: The API server.
         cache: What the watches told.
         clock: Unix time.
@@ -147,6 +147,18 @@ class ClusterRuntime:
             if not busy and not due:
                 return
             await self.wait(_SETTLE_STEP_SECONDS)
+
+    async def renew(self, owner: Owner, spec: StudySpec) -> None:
+        """Take a newer spec; trials that wait to start are started anew by a changed template, which may be mended."""
+        old, self.owner, self.spec = self.owner, owner, spec
+        if owner.template == old.template:
+            return
+        self._start_failures, self._probe_after = 0, 0.0
+        for number, trial in list(self._trials.items()):
+            waits = trial.last is not None and trial.last.life is Life.PENDING and trial.created_at is not None
+            if waits and trial.ended is None:
+                log.info("trial %d waits to start: it is started anew by the changed template", number)
+                await self.stop(number)
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 

@@ -111,15 +111,19 @@ class StudyLife:
         old, self._body = self._body, body
         if body["metadata"].get("generation") == old["metadata"].get("generation"):
             return  # the spec is as it was
-        self._changed.set()
-        if self._loop is not None:
+        if self._loop is None:
+            self._changed.set()
+        else:
             self._change = asyncio.create_task(self._take_change(body))
 
     async def _take_change(self, body: Mapping[str, Any]) -> None:
         """Hand a changed spec to the loop that runs; one that is not valid is told of, and the old one stays."""
         study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
-        if body is not self._body or self._loop is None or self._runtime is None:
-            return  # a newer one came, or the loop ended: it reads the spec when it starts again
+        if body is not self._body:
+            return  # a newer one came
+        if self._loop is None or self._runtime is None:
+            self._changed.set()  # the loop ended meanwhile
+            return
         if study is None:
             message = f"the changed spec is not valid, and the study goes on by the old one: {_listed(problems)}"
             log.warning("%s/%s: %s", self.namespace, self.name, message)
@@ -127,7 +131,7 @@ class StudyLife:
             self._trouble(self._refused)
             return
         self._refused = None
-        self._runtime.owner, self._runtime.spec = self._owner(), study.spec
+        await self._runtime.renew(self._owner(), study.spec)
         self._loop.update(study)
 
     async def run(self) -> None:
@@ -190,9 +194,9 @@ class StudyLife:
         if problem is not None:
             self._refuse(body, "InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
             return
-        await self._run_valid(study)
+        await self._run_valid(study, body)
 
-    async def _run_valid(self, study: HyperparameterStudy) -> None:
+    async def _run_valid(self, study: HyperparameterStudy, body: Mapping[str, Any]) -> None:
         services = self._services
         search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
         if self._status is not None and self._status.trials.total > 0 and not search.asked:
@@ -209,9 +213,15 @@ class StudyLife:
         before = self._status.conditions if self._status is not None else ()
         loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before)
         self._loop, self._runtime = loop, runtime
+        if self._body["metadata"].get("generation") != body["metadata"].get("generation"):
+            # Changed while it was being judged and opened.
+            self._changed.clear()
+            self._change = asyncio.create_task(self._take_change(self._body))
         try:
             await loop.run()
         finally:
+            if self._refused is not None:
+                self._changed.set()  # the changed spec is judged on its own now
             self._loop = self._runtime = self._refused = None
             self.live = ()
             services.beats.pop(self.uid, None)

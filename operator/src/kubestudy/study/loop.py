@@ -20,7 +20,7 @@ from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan, StopCause, plan
 from kubestudy.planning.tally import Tally
 from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped, outcome_of
-from kubestudy.study.ports import Event, Memory, Metrics, Runtime, Search
+from kubestudy.study.ports import Event, Memory, Metrics, Runtime, Search, Trouble
 from kubestudy.study.readings import Readings
 from kubestudy.study.trial import End, Life, Observed, Suggestion
 from kubestudy.study.view import LiveTrial, View, status_of
@@ -93,6 +93,7 @@ class StudyLoop:
         self._next_showing = 0.0
         self._conditions = conditions
         self._told_end = self._told_suspended = self._told_silence = False
+        self._told_trouble: str | None = None
         self._interruptions: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -151,7 +152,7 @@ class StudyLoop:
         now = self._now()
         clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
         started = self._memory.started
-        if self._trials or (self._finished and self._memory.completed is None):
+        if not self.study.spec.suspend and (self._trials or (self._finished and self._memory.completed is None)):
             self._say(
                 "Resumed",
                 f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",
@@ -411,6 +412,15 @@ class StudyLoop:
             last_failure=tally.last_failure,
         )
 
+    def _trouble(self) -> Trouble | None:
+        """Return what is wrong, and tell of it when it is new."""
+        trouble = self._runtime.trouble() or self._readings.trouble()
+        reason = None if trouble is None else trouble.reason
+        if trouble is not None and reason != self._told_trouble:
+            self._say(trouble.reason, trouble.message, warning=True)
+        self._told_trouble = reason
+        return trouble
+
     def _show(self, decided: Plan) -> View:
         now = self._now()
         live = [self._live_trial(trial) for trial in self._live.values()]
@@ -423,7 +433,7 @@ class StudyLoop:
             live,
             now,
             self._conditions,
-            self._runtime.trouble() or self._readings.trouble(),
+            self._trouble(),
             self._runtime.job_of,
         )
         self._conditions = status.conditions
