@@ -1,4 +1,4 @@
-"""Runs all tests (`make test`): those that share a cluster in one process, all others beside it in two more.
+"""Runs all tests (`make test`): those that use upstream's servers in one process, all others beside it in two more.
 
 Many tests wait for something, so this takes much less time than one after the other. With KUBESTUDY_COVERAGE set
 (`make coverage`) it measures coverage too, of every process that the tests start, which takes longer.
@@ -20,10 +20,13 @@ def main() -> int:
     """Run them; return an exit code that is not 0 if any failed."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        cluster = _start(data / "coverage.cluster", "tests/cluster", log=data / "cluster.log")
         # By files: an open browser keeps an event loop running, which other files' tests must not meet.
         workers = ("-n", "2", "--dist", "loadfile")
-        others = _start(data / "coverage.others", "tests", "--ignore=tests/cluster", *workers)
+        folders = ("tests/cluster", "tests/prometheus")
+        others = _start(data / "coverage.others", "tests", *(f"--ignore={folder}" for folder in folders), *workers)
+        # If it fails, so do the tests that need what it builds.
+        subprocess.run([sys.executable, "-m", "support.cluster.prepare"], cwd=ROOT / "tests", check=False)
+        cluster = _start(data / "coverage.cluster", *folders, log=data / "cluster.log")
         codes = [others.wait(), cluster.wait()]
         print((data / "cluster.log").read_text(), flush=True)
         if MEASURED:
