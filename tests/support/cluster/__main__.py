@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ FOLDER = ROOT / ".cluster"
 
 def main() -> None:
     """Start a cluster and leave it running, ready for `kubectl apply -k operator/deploy`; or end it."""
+    # Set for kubectl's sake, most likely to this very cluster.
+    os.environ.pop("KUBECONFIG", None)
     cluster = Cluster(FOLDER)
     running = processes.running(FOLDER / "kube-apiserver.pid")
     if sys.argv[1:] == ["down"]:
