@@ -54,7 +54,8 @@ def run(
 
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
-    from kubestudy.cli.run import Wishes, run_study  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.cli.run import run_study  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.cli.wishes import Wishes  # noqa: PLC0415
 
     raise typer.Exit(run_study(Wishes(file, directory, storage, _words(exec_), restart, output)))
 

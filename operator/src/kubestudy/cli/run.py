@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import sysconfig
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubestudy.api.manifest import load
 from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.output import Format, complain
+from kubestudy.cli.output import complain
+from kubestudy.cli.wishes import Wishes
 from kubestudy.local.container import Machine, problems_here
 from kubestudy.local.folder import folder_of
 from kubestudy.local.workers import Workers
@@ -22,27 +22,6 @@ from kubestudy.study.ports import StudyError
 
 # Beyond the trials' own grace period.
 _LOCK_MARGIN_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the user asked for beside the manifest.
-
-    Attributes:
-        file: The manifest.
-        directory: The study's folder, if not the default.
-        storage: A database URL, if not the journal.
-        command: `--exec`, split into words.
-        restart: Whether to start anew, keeping the old study under another name.
-        output: How to print the finished object; None for a summary for people.
-    """
-
-    file: Path
-    directory: Path | None
-    storage: str | None
-    command: tuple[str, ...]
-    restart: bool
-    output: Format | None
 
 
 def run_study(wishes: Wishes) -> Exit:

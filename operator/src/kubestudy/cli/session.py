@@ -25,7 +25,7 @@ from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.output import Format, complain, emit, err, note, out
 from kubestudy.cli.progress import Progress
-from kubestudy.cli.run import Wishes
+from kubestudy.cli.wishes import Wishes
 from kubestudy.local.container import Machine, warnings_here
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus

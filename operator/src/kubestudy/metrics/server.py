@@ -5,7 +5,6 @@ Source: Prometheus HTTP API, /api/v1/query. Credentials are read from their file
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import Mapping
@@ -163,12 +162,3 @@ def _series(data: Any) -> list[Series]:
         f"the expression gives a {kind or 'value'} where one number is needed: an instant vector or a scalar",
         passing=False,
     )
-
-
-async def check(server: PrometheusServer, expression: str) -> str | None:
-    """Return what is wrong with an expression; None if it can be evaluated, whatever it gives."""
-    try:
-        await asyncio.wait_for(server.query(expression), QUERY_SECONDS + 2)
-    except PrometheusError as error:
-        return None if error.passing else str(error)
-    return None

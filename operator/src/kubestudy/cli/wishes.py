@@ -1,0 +1,29 @@
+"""What a user asks of `kubestudy run` beside the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubestudy.cli.output import Format
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for beside the manifest.
+
+    Attributes:
+        file: The manifest.
+        directory: The study's folder, if not the default.
+        storage: A database URL, if not the journal.
+        command: `--exec`, split into words.
+        restart: Whether to start anew, keeping the old study under another name.
+        output: How to print the finished object; None for a summary for people.
+    """
+
+    file: Path
+    directory: Path | None
+    storage: str | None
+    command: tuple[str, ...]
+    restart: bool
+    output: Format | None
