@@ -165,11 +165,14 @@ def test_wrong_input_names_the_remedy(study: Study, user: User) -> None:
 
 def test_without_the_role_for_histories_none_is_shown(deployed: Deployed, study: Study, tmp_path: Path) -> None:
     user = User(deployed, tmp_path, history=False)
-    study.apply(simulated_study(study.name, budget={"maxTrials": 2}, run_for="3s"))
+    study.apply(simulated_study(study.name, budget={"maxTrials": 2}, suspend=True))
     until(lambda: study.status.get("historyService"), what="a status")
-    followed = user.study("wait", study.name)
-    assert followed.returncode == 0
-    assert "running trials are not listed" in followed.stderr
+    seen = tmp_path / "seen"
+    with seen.open("w") as file:
+        following = user.start("wait", study.name, stdout=file, stderr=file)
+        until(lambda: "running trials are not listed" in seen.read_text(), what="a remark")
+        study.patch(suspend=False)
+        assert following.wait(120) == 0
     refused = user.study("trials", study.name)
     assert refused.returncode == 1
     assert "services/proxy" in refused.stderr
