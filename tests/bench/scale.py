@@ -127,10 +127,10 @@ def fleet(cluster: Cluster, base: Path, studies: int = 100, trials: int = 100, b
         time.sleep(0.5)
     median, slowest = statistics.median(ends.values()), max(ends.values())
     memory = _memory(operator)
-    time.sleep(10)
+    time.sleep(10)  # the last requests and events
     process = psutil.Process(operator.process.pid)
     used = process.cpu_times()
-    time.sleep(30)
+    time.sleep(30)  # what it does with nothing to do is measured over this long
     idle = sum(process.cpu_times()[:2]) - sum(used[:2])
     print(f" {studies} studies of {trials} trials: median end {median:.1f} s, slowest {slowest:.1f} s ="
           f" {slowest / median:.2f} times; memory {memory:.0f} MiB;"

@@ -11,7 +11,7 @@ import pytest
 from support.cluster import images
 from support.cluster.cluster import Cluster, Operator, start_operator
 from support.cluster.prometheus import Prometheus
-from support.cluster.studies import Study
+from support.cluster.studies import Study, container_study
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(1800)  # the first time it builds Prometheus
@@ -43,31 +43,20 @@ def operator(prometheus: Prometheus, real: Cluster, namespace: str, tmp_path: Pa
 
 
 def study_of(pruner: dict[str, Any], trials: int) -> dict[str, Any]:
-    container = {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", SCRIPT]}
-    return {
-        "apiVersion": "kubestudy.dev/v1alpha1",
-        "kind": "HyperparameterStudy",
-        "metadata": {"name": "curves"},
-        "spec": {
-            "objectives": [{"metric": "y", "goal": "minimize"}],
-            "parameters": [{"name": "x", "type": "float", "low": 0, "high": 1}],
-            "sampler": {"name": "random", "seed": 1},
-            "pruner": pruner,
-            "parallelism": 2,
-            "budget": {"maxTrials": trials},
-            "jobTemplate": {
-                "spec": {
-                    "template": {
-                        "spec": {
-                            "terminationGracePeriodSeconds": 2,
-                            "nodeSelector": {"kubernetes.io/hostname": "node1"},
-                            "containers": [container],
-                        }
-                    }
-                }
-            },
-        },
+    made = container_study(
+        "curves",
+        {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", SCRIPT]},
+        parameters=[{"name": "x", "type": "float", "low": 0, "high": 1}],
+        sampler={"name": "random", "seed": 1},
+        pruner=pruner,
+        parallelism=2,
+        budget={"maxTrials": trials},
+    )
+    made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
+        "terminationGracePeriodSeconds": 2,
+        "nodeSelector": {"kubernetes.io/hostname": "node1"},
     }
+    return made
 
 
 @pytest.mark.usefixtures("operator")

@@ -14,7 +14,7 @@ import yaml
 from support.cluster import images
 from support.cluster.cluster import NAMESPACE, ROOT
 from support.cluster.deployed import Deployed
-from support.cluster.studies import Study
+from support.cluster.studies import Study, container_study
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -28,22 +28,6 @@ def _example(name: str) -> dict[str, Any]:
     pod["volumes"] = [{"name": "torch", "hostPath": {"path": sysconfig.get_path("purelib")}}]
     pod["containers"][0]["volumeMounts"] = [{"name": "torch", "mountPath": "/opt/torch", "readOnly": True}]
     return found
-
-
-def _study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    """Return a study of one float whose trials run a container; one trial unless told otherwise."""
-    return {
-        "apiVersion": "kubestudy.dev/v1alpha1",
-        "kind": "HyperparameterStudy",
-        "metadata": {"name": name},
-        "spec": {
-            "objectives": [{"metric": "y", "goal": "minimize"}],
-            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
-            "budget": {"maxTrials": 1},
-            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
-            **spec,
-        },
-    }
 
 
 def test_the_digits_study_runs_in_containers_with_the_operator_in_a_pod(deployed: Deployed) -> None:
@@ -82,7 +66,7 @@ def test_a_users_own_script_in_an_own_image_under_the_restricted_profile(deploye
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-    manifest = _study("own", container, budget={"maxTrials": 4}, parallelism=2)
+    manifest = container_study("own", container, budget={"maxTrials": 4}, parallelism=2)
     study = Study(deployed.cluster, deployed.restricted, "own").apply(manifest)
     status = study.until_phase("Complete", seconds=180)
     assert status["trials"]["complete"] == 4
@@ -91,7 +75,7 @@ def test_a_users_own_script_in_an_own_image_under_the_restricted_profile(deploye
 
 def test_a_crashing_script_shows_its_last_words(deployed: Deployed) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["python", "-c", "raise ValueError('no such file')"]}
-    manifest = _study("crash", container)
+    manifest = container_study("crash", container)
     study = Study(deployed.cluster, deployed.namespace, "crash").apply(manifest)
     study.until_phase("Failed", seconds=120)
     assert "exit code 1: ValueError: no such file" in study.condition("Failed")["message"]
@@ -99,7 +83,7 @@ def test_a_crashing_script_shows_its_last_words(deployed: Deployed) -> None:
 
 def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Deployed) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["no-such-program"]}
-    manifest = _study("nocommand", container)
+    manifest = container_study("nocommand", container)
     study = Study(deployed.cluster, deployed.namespace, "nocommand").apply(manifest)
     study.until_phase("Failed", seconds=120)
     message = study.condition("Failed")["message"]

@@ -103,7 +103,7 @@ def test_suspending_keeps_the_trials_and_the_time(study: Study) -> None:
     assert (status["trials"]["running"], status["trials"]["pending"]) == (0, 3)
     until(lambda: not study.jobs, what="the last Job's deletion")
     until(lambda: "Suspended" in {reason for reason, _ in study.events}, what="the event Suspended")
-    time.sleep(3)
+    time.sleep(3)  # a second run of the loop, which would tell it again, comes at once
     told = [reason for reason, _ in study.events]
     assert (told.count("Suspended"), told.count("Resumed")) == (1, 0)
     study.patch(suspend=False, budget={"maxTrials": 3, "maxDuration": "1h"})
@@ -217,7 +217,7 @@ def test_an_evicted_pod_runs_again_and_counts_as_no_failure(study: Study) -> Non
 def test_a_suspended_job_is_left_alone(study: Study) -> None:
     study.apply(simulated_study(job={"suspend": True}, budget={"maxTrials": 1}, trialStartTimeout="2s"))
     job = until(lambda: study.jobs, what="a Job")[0]
-    time.sleep(5)
+    time.sleep(5)  # more than twice trialStartTimeout
     (after,) = study.jobs
     assert after["spec"]["suspend"] is True
     assert after["metadata"]["uid"] == job["metadata"]["uid"]

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,11 +175,7 @@ class Operator:
     @property
     def ready(self) -> bool:
         """Whether it says that it is ready."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return processes.answers(f"http://127.0.0.1:{self.port}/readyz")
 
     def kill(self) -> None:
         """End it at once, as a lost node would."""

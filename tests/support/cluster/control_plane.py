@@ -6,7 +6,6 @@ import json
 import signal
 import ssl
 import subprocess
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -250,11 +249,7 @@ class ControlPlane(Access):
     def _get(self, path: str) -> bool:
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        try:
-            with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return processes.answers(request, context)
 
     def _wait(self, what: str, answers: Any) -> None:
         try:

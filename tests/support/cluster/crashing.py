@@ -59,6 +59,7 @@ def _arm(reached: Callable[[], None]) -> None:
         append(self, logs)
         reached()
 
+    # What is put in their place takes whatever it is given.
     KubeApi._once = request  # type: ignore[method-assign, assignment]
     JournalFileBackend.append_logs = append_logs  # type: ignore[method-assign]
 

@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,6 +60,15 @@ def end(pid_file: Path, signals: Sequence[signal.Signals] = (signal.SIGTERM, sig
             until(lambda: not alive(pid), 5, error=ClusterError)
             break
     pid_file.unlink(missing_ok=True)
+
+
+def answers(request: str | urllib.request.Request, context: ssl.SSLContext | None = None) -> bool:
+    """Tell whether a server answers a request with 200."""
+    try:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def running(pid_file: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from pathlib import Path
 
 import yaml
@@ -47,15 +46,13 @@ class Prometheus:
             f"--web.listen-address={address}",
         ]
         processes.start("prometheus", command, self.folder)
-        until(self._answers, _READY_SECONDS, what="Prometheus", error=processes.ClusterError)
+        until(
+            lambda: processes.answers(f"{self.url}/-/ready"),
+            _READY_SECONDS,
+            what="Prometheus",
+            error=processes.ClusterError,
+        )
         return self
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def down(self) -> None:
         """End it; its data stay."""

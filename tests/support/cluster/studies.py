@@ -47,6 +47,22 @@ def simulated_study(
     }
 
 
+def container_study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """Return a study of one float whose trials run a container; one trial unless told otherwise."""
+    return {
+        "apiVersion": "kubestudy.dev/v1alpha1",
+        "kind": "HyperparameterStudy",
+        "metadata": {"name": name},
+        "spec": {
+            "objectives": [{"metric": "y", "goal": "minimize"}],
+            "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
+            "budget": {"maxTrials": 1},
+            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
+            **spec,
+        },
+    }
+
+
 class Study:
     """One study in a cluster, as its user sees it."""
 

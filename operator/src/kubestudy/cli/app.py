@@ -55,7 +55,7 @@ def run(
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
     from kubestudy.cli.run import run_study  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.cli.wishes import Wishes  # noqa: PLC0415
+    from kubestudy.cli.wishes import Wishes  # noqa: PLC0415  (likewise)
 
     raise typer.Exit(run_study(Wishes(file, directory, storage, _words(exec_), restart, output)))
 
@@ -75,7 +75,7 @@ def validate(
     """Check manifests, and print every problem of each. Exit code 2 if there is any."""
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
-    from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415
+    from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415  (a short way to --help)
     from kubestudy.search.checks import search_problems  # noqa: PLC0415
     from kubestudy.search.search import quiet  # noqa: PLC0415
 

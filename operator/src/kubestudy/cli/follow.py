@@ -36,7 +36,7 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
     body = await remote.study(name)
     uid = body["metadata"]["uid"]
     onlooker = _Onlooker(remote)
-    await onlooker.begin(body)
+    await onlooker.news(body)  # what was told before is left out
     deadline = None if seconds is None else time.monotonic() + seconds
     study = _as_study(body)
     spec = study.spec if study is not None else None
@@ -51,7 +51,9 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
                     progress.tell(event)
                 progress.show(View(status_in(body), await onlooker.living(body)))
             await asyncio.sleep(_LOOK_SECONDS)
-            found = await onlooker.again(name)
+            found: dict[str, Any] | None = body
+            with contextlib.suppress(UnreachableError):
+                found = await remote.look(name)
             if found is None or found["metadata"]["uid"] != uid:
                 raise StudyError(f"{name} was deleted")
             body = found
@@ -74,18 +76,6 @@ class _Onlooker:
         self._told: set[tuple[str, int]] = set()
         self._live: list[LiveTrial] = []
         self._may_look = True
-        self._body: dict[str, Any] | None = None
-
-    async def begin(self, body: Mapping[str, Any]) -> None:
-        """Leave out what was told before."""
-        self._body = dict(body)
-        await self.news(body)
-
-    async def again(self, name: str) -> dict[str, Any] | None:
-        """Return the study as it is now; as it was where the API server does not answer; None if it is gone."""
-        with contextlib.suppress(UnreachableError):
-            self._body = await self._remote.look(name)
-        return self._body
 
     async def news(self, body: Mapping[str, Any]) -> list[Event]:
         """Return events that were not told before."""

@@ -14,6 +14,7 @@ from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL, history_path, l
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
+from kubestudy.cli.closing import why
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
 from kubestudy.search.archive import Record
 from kubestudy.search.history import History
@@ -116,8 +117,8 @@ class Remote:
         except NotFoundError as error:
             status = status_in(body)
             if status.trials.total == 0:
-                why = next((f": {c.message}" for c in status.conditions if c.type == status.phase and c.message), "")
-                raise StudyError(f"{metadata['name']} has no trials yet ({status.phase}{why})") from error
+                said = ": ".join(filter(None, (status.phase, why(status))))
+                raise StudyError(f"{metadata['name']} has no trials yet ({said})") from error
             raise StudyError(f"the operator knows no history of {metadata['name']}: {error}") from error
         except ApiError as error:
             raise StudyError(

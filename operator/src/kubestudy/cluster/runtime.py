@@ -94,6 +94,16 @@ class _Trial:
     last: Observed | None = None
     trouble: Trouble | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request for it is under way."""
+        return self.request is not None and not self.request.done()
+
+    @property
+    def to_delete(self) -> bool:
+        """Whether its end was recorded and its Job is still to be deleted."""
+        return self.forgotten is not None and not (self.kept or self.stopping or self.deleting)
+
 
 class ClusterRuntime:
     """Trials of one study as Jobs.
@@ -142,9 +152,7 @@ class ClusterRuntime:
         while self._now() < deadline:
             await self.observe()
             trials = self._trials.values()
-            busy = any(t.request is not None and not t.request.done() for t in trials)
-            due = any(t.forgotten is not None and not (t.kept or t.stopping or t.deleting) for t in trials)
-            if not busy and not due:
+            if not any(trial.busy or trial.to_delete for trial in trials):
                 return
             await self.wait(_SETTLE_STEP_SECONDS)
 
@@ -358,7 +366,7 @@ class ClusterRuntime:
 
     def _tidy(self, number: int, trial: _Trial, since: float, objects: TrialObjects | None) -> None:
         """Delete a forgotten trial's Job, once the Job controller is done with it; let go of it once it is gone."""
-        if not (trial.kept or trial.stopping or trial.deleting):
+        if trial.to_delete:
             job = objects.job if objects is not None else None
             over = job is None or condition(job, "Complete") or condition(job, "Failed")
             if over or self._now() >= since + _OVER_SECONDS:
@@ -402,7 +410,7 @@ class ClusterRuntime:
             ended = observe(number, job, pods, gpus_of(self.spec), self._port())
             if ended.end is not None:
                 return ended
-        if trial.request is not None and not trial.request.done():
+        if trial.busy:
             return self._alive(number, pods)
         if any(not pod.over for pod in pods):
             return self._alive(number, pods)
@@ -418,8 +426,7 @@ class ClusterRuntime:
         now = self._now()
         trial.complete_at = trial.complete_at or now
         if not trial.looked:
-            asking = trial.request is not None and not trial.request.done()
-            if now >= trial.complete_at + _POD_LAG_SECONDS and not asking:
+            if now >= trial.complete_at + _POD_LAG_SECONDS and not trial.busy:
                 trial.request = asyncio.create_task(self._look(observed.number, trial))
             return Observed(observed.number, Life.RUNNING, observed.started)
         return Observed(observed.number, Life.ENDED, observed.started, end=failure_without_pods(job))
@@ -488,7 +495,7 @@ class ClusterRuntime:
         seen = self._cache.trials(self.owner.uid)
         for number, trial in self._trials.items():
             if trial.forgotten is not None:
-                if not (trial.kept or trial.stopping or trial.deleting):
+                if trial.to_delete:
                     times.append(trial.forgotten + _OVER_SECONDS)
                 continue
             if trial.ended is not None:
