@@ -1,6 +1,6 @@
 # make setup   everything needed, into .venv      make run    the main example, to its end
 # make test    all checks and tests               make bench  measure; figures go to stdout
-# make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster on this machine
+# make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster here
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
@@ -13,7 +13,10 @@ REGISTRY ?= ghcr.io/kubestudy
 BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah bud)
 BUILD_ARGS ?=
 
-.PHONY: setup run test coverage lint bench browser cluster cluster-down images lock clean
+.PHONY: help setup run test coverage lint bench browser cluster cluster-down images lock clean
+
+help:
+	@sed -n '/^#/!q;s/^# //p' Makefile
 
 setup: .venv/ready
 

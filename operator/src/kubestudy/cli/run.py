@@ -12,8 +12,9 @@ from pathlib import Path
 from kubestudy.api.manifest import load
 from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
+from kubestudy.api.yaml_text import bare_words
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.output import complain
+from kubestudy.cli.output import complain, note
 from kubestudy.cli.wishes import Wishes
 from kubestudy.local.container import Machine, problems_here
 from kubestudy.local.folder import folder_of
@@ -47,7 +48,10 @@ def run_study(wishes: Wishes) -> Exit:
 
 def _load(file: Path) -> HyperparameterStudy:
     try:
-        return load(file)
+        study = load(file)
+        for warning in bare_words(file.read_text()):
+            note(f"warning: {file}: {warning}")
+        return study
     except ManifestError:
         from kubestudy.search.checks import search_problems  # noqa: PLC0415
 

@@ -58,7 +58,7 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
         why = f"; the last: {facts.last_failure}" if facts.last_failure else ""
         return Ending(
             "EveryTrialFails",
-            f"the first {facts.failed} trials all failed; to go on, mend what is wrong and set maxFailedTrials above"
+            f"the first {FIRST_FAILURES} trials all failed; to go on, mend what is wrong and set maxFailedTrials above"
             f" that{why}",
             failed=True,
         )
