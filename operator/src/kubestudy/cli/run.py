@@ -49,13 +49,13 @@ def run_study(wishes: Wishes) -> Exit:
 def _load(file: Path) -> HyperparameterStudy:
     try:
         study = load(file)
-        for warning in bare_words(file.read_text()):
-            note(f"warning: {file}: {warning}")
-        return study
     except ManifestError:
         from kubestudy.search.checks import search_problems  # noqa: PLC0415
 
         return load(file, search_problems)  # every problem at once
+    for warning in bare_words(file.read_text()):
+        note(f"warning: {file}: {warning}")
+    return study
 
 
 def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:
