@@ -35,7 +35,7 @@ def test_a_study_runs_to_its_end(cluster: Cluster, study: Study) -> None:
     assert 10 <= status["used"]["gpuSeconds"] <= 30
     until(lambda: not study.jobs, what="the last Job's deletion")
     line = cluster.kubectl("get", "hps", "-n", study.namespace).splitlines()
-    assert line[0].split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "AGE"]
+    assert line[0].split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "DEGRADED", "AGE"]
     assert line[1].split()[:4] == ["sim", "Complete", "6/6", "0"]
     reasons = until(lambda: {"Started", "NewBest", "MaxTrialsReached"} <= {r for r, _ in study.events}, what="events")
     assert reasons

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kubestudy.api.expansion import expand, references
 from kubestudy.api.quantity import number_of, seconds_of
 from kubestudy.api.values import Value, as_text, environment_of, same
+from kubestudy.api.yaml_text import bare_words
 
 
 # The cases of Kubernetes' own expansion test (third_party/forked/golang/expansion/expand_test.go).
@@ -113,3 +114,8 @@ def test_one_and_true_are_two_values() -> None:
 
 def test_an_inactive_parameter_is_the_empty_text() -> None:
     assert environment_of({"a": True}, ["a", "b"]) == {"a": "true", "b": ""}
+
+
+def test_words_that_kubectl_takes_for_booleans_are_told_of() -> None:
+    (warning,) = bare_words("parameters:\n- {name: y, type: float}\n- {name: 'n', type: float}\n")
+    assert warning == 'line 2: kubectl takes a bare y for a boolean: write "y"'
