@@ -27,7 +27,8 @@ def test_a_study_runs_to_its_end(cluster: Cluster, study: Study) -> None:
     cluster.kubectl("wait", "--for=condition=Complete", "hps/sim", "-n", study.namespace, "--timeout=60s")
     status = study.status
     assert status["trials"] == {
-        "total": 6, "running": 0, "pending": 0, "complete": 6, "pruned": 0, "failed": 0, "stopped": 0,
+        "total": 6, "running": 0, "pending": 0, "measuring": 0,
+        "complete": 6, "infeasible": 0, "pruned": 0, "failed": 0, "stopped": 0,
     }  # fmt: skip
     best = status["best"]
     assert best["values"]["y"] == pytest.approx(best["params"]["x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ class World:
     seconds: Callable[[int], float] = lambda _: 20.0
     gpus: int = 0
     curve: Callable[[Suggestion, float], float] | None = None
+    measure: Callable[[int], Mapping[str, float]] = lambda _: {}
     now: float = 1e9
     runs: dict[int, Run] = field(default_factory=dict)
     executions: dict[int, int] = field(default_factory=dict)
@@ -200,6 +202,19 @@ class SimulatedMetrics:
 
 
 @dataclass
+class SimulatedGauge:
+    world: World
+
+    @property
+    def settling(self) -> float:
+        return 15.0
+
+    async def measure(self, trial: Observed) -> Mapping[str, float]:
+        assert trial.end is not None and trial.number not in {run.trial.number for run in self.world.alive()}
+        return self.world.measure(trial.number)
+
+
+@dataclass
 class Audience:
     views: list[View] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -226,6 +241,7 @@ def loop_of(
         Ports(SimulatedMetrics(world), world, "metrics"),
         audience or Audience(),
         lambda: world.now,
+        gauge=Ports(SimulatedGauge(world), world, "gauge"),
     )
 
 
@@ -233,3 +249,29 @@ def run(
     study: HyperparameterStudy, world: World, journal: Path, audience: Audience | None = None, limit: int | None = None
 ) -> View:
     return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, audience, limit).run(), 60))
+
+
+def crash_everywhere(
+    folder: Path, make: Callable[[], World], spec: HyperparameterStudy, check: Callable[[World, Path, Any], None]
+) -> int:
+    """Run a study to its end once per call of a port, crashing there; then go on, and check the end.
+
+    Right after one call and right before the next the world is the same, so one of the two is enough.
+    """
+    unharmed = make()
+    check(unharmed, folder / "unharmed.log", run(spec, unharmed, folder / "unharmed.log"))
+    points = [k for k, name in enumerate(unharmed.log, 1) if k == 1 or name.startswith("after")]
+    for k in points:
+        world, journal = make(), folder / f"{k}.log"
+        world.crash_at = k
+        # A reading under way when the study ends is given up, and its crash with it.
+        with contextlib.suppress(Crash):
+            run(spec, world, journal)
+        where = world.log[min(k, len(world.log)) - 1]
+        world.crash_at = None
+        world.pass_time(3.0)
+        try:
+            check(world, journal, run(spec, world, journal))
+        except AssertionError as error:
+            raise AssertionError(f"after a crash {where} (call {k}): {error}") from error
+    return len(points)

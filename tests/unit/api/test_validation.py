@@ -400,3 +400,42 @@ def test_whatever_stands_in_place_of_a_field_there_is_an_answer(changes: list[tu
     assert (study is None) == bool(found)
     for problem in found:
         assert problem.sentence
+
+
+CONSTRAINT = {"metric": "latency", "max": 2.0}
+POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "sentence"),
+    [
+        ({"constraints": [{"metric": "m"}]}, "spec.constraints[0]", "limits nothing"),
+        ({"constraints": [{"max": 1.0}]}, "spec.constraints[0]", "exactly one of metric and promql"),
+        ({"constraints": [{**CONSTRAINT, "min": 3.0}]}, "spec.constraints[0].min", "is above max"),
+        ({"constraints": [{**CONSTRAINT, "max": math.inf}]}, "spec.constraints[0].max", "no finite number"),
+        ({"constraints": [CONSTRAINT, CONSTRAINT]}, "spec.constraints[1]", "twice"),
+        ({"constraints": [{**CONSTRAINT, "name": "x"}]}, "spec.constraints[0].name", "a metric has a name already"),
+        (
+            {"objectives": [POWER], "constraints": [{"promql": "max(other)", "name": "power", "max": 1.0}]},
+            "spec.constraints[0].name",
+            "something else among the objectives",
+        ),
+        (
+            {"objectives": [{**POWER, "promql": 'sum(x{pod=~"$(pod)"})'}]},
+            "spec.objectives[0].promql",
+            "$(pod) is no variable of an expression: did you mean pods?",
+        ),
+        ({"settlingTime": "soon"}, "spec.settlingTime", "is no duration"),
+    ],
+)
+def test_what_is_wrong_with_constraints_and_expressions(spec: dict[str, Any], path: str, sentence: str) -> None:
+    _, problems = validate(manifest(**spec))
+    assert [problem.path for problem in problems] == [path]
+    assert sentence in problems[0].sentence
+
+
+def test_constraints_and_expressions_that_are_fine() -> None:
+    memory = {"promql": 'max(memory{pod=~"$(pods)"}[$(window)])', "min": 1.0, "max": 2.0}
+    study, problems = validate(manifest(objectives=[POWER], constraints=[CONSTRAINT, memory]))
+    assert problems == [] and study is not None
+    assert list(study.spec.expressions) == ["power", memory["promql"]]

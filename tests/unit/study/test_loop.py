@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from kubestudy.study.loop import (
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Result, Suggestion
 from support.manifests import LR, study_of
-from support.simulated import Audience, Crash, World, completes, fails, interrupted, loop_of, run
+from support.simulated import Audience, World, completes, crash_everywhere, fails, interrupted, loop_of, run
 
 
 @pytest.fixture(autouse=True)
@@ -293,32 +291,6 @@ def checked(world: World, journal: Path, view: Any, expected: list[str]) -> None
     assert world.most_live <= 2, "never more at once than parallelism"
     assert world.runs == {}, "nothing is left behind"
     assert all(len(record.params) == 1 for record in found)
-
-
-def crash_everywhere(
-    folder: Path, make: Callable[[], World], spec: HyperparameterStudy, check: Callable[[World, Path, Any], None]
-) -> int:
-    """Run a study to its end once per call of a port, crashing there; then go on, and check the end.
-
-    Right after one call and right before the next the world is the same, so one of the two is enough.
-    """
-    unharmed = make()
-    check(unharmed, folder / "unharmed.log", run(spec, unharmed, folder / "unharmed.log"))
-    points = [k for k, name in enumerate(unharmed.log, 1) if k == 1 or name.startswith("after")]
-    for k in points:
-        world, journal = make(), folder / f"{k}.log"
-        world.crash_at = k
-        # A reading under way when the study ends is given up, and its crash with it.
-        with contextlib.suppress(Crash):
-            run(spec, world, journal)
-        where = world.log[min(k, len(world.log)) - 1]
-        world.crash_at = None
-        world.pass_time(3.0)
-        try:
-            check(world, journal, run(spec, world, journal))
-        except AssertionError as error:
-            raise AssertionError(f"after a crash {where} (call {k}): {error}") from error
-    return len(points)
 
 
 def test_a_crash_at_any_point_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from kubestudy.study.outcome import Complete, Failed, Pruned, Requeue, Stopped, 
 from kubestudy.study.trial import End, Result
 from support.manifests import LOSS, spec_of
 
-OBJECTIVES = spec_of().objectives
-TWO = spec_of(objectives=[LOSS, {"metric": "accuracy", "goal": "maximize"}]).objectives
+SPEC = spec_of()
+TWO = spec_of(objectives=[LOSS, {"metric": "accuracy", "goal": "maximize"}])
 CURVE = {"loss": ((1, 0.5),)}
 
 
@@ -53,17 +53,17 @@ def ended(
     ],
 )
 def test_what_becomes_of_a_trial(end: End, cause: StopCause | None, expected: Any) -> None:
-    assert outcome_of(end, cause, OBJECTIVES) == expected
+    assert outcome_of(end, cause, SPEC) == expected
 
 
 def test_what_a_trial_says_of_its_failure_is_kept() -> None:
     end = End(False, False, "Error", "exit 3", Result(reason="NonFinite", message="loss is nan"))
-    assert outcome_of(end, None, OBJECTIVES) == Failed("NonFinite", "loss is nan", {})
+    assert outcome_of(end, None, SPEC) == Failed("NonFinite", "loss is nan", {})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_no_number_is_a_failure(value: float) -> None:
-    outcome = outcome_of(ended(values={"loss": value}), None, OBJECTIVES)
+    outcome = outcome_of(ended(values={"loss": value}), None, SPEC)
     assert isinstance(outcome, Failed) and outcome.reason == "NonFiniteMetric"
 
 
@@ -74,7 +74,7 @@ def test_a_missing_metric_is_named_beside_those_reported() -> None:
 
 
 def test_a_trial_without_a_result_is_told_how_to_write_one() -> None:
-    outcome = outcome_of(End(True, False, "Completed", "", None), None, OBJECTIVES)
+    outcome = outcome_of(End(True, False, "Completed", "", None), None, SPEC)
     assert isinstance(outcome, Failed) and outcome.reason == "NoResult"
     assert "KUBESTUDY_TERMINATION_LOG" in outcome.message
 
@@ -95,7 +95,7 @@ def test_only_a_success_with_finite_values_is_complete_and_only_the_unblamed_run
     outcome = outcome_of(end, cause, TWO)
     values = end.result.values if end.result else {}
     finished = end.succeeded and bool(values)
-    good = finished and all(math.isfinite(values.get(o.name, math.nan)) for o in TWO)
+    good = finished and all(math.isfinite(values.get(o.name, math.nan)) for o in TWO.objectives)
     assert isinstance(outcome, Complete) == good
     if isinstance(outcome, Complete):
         assert outcome.values == (values["loss"], values["accuracy"])
@@ -150,7 +150,7 @@ def test_what_is_no_message_says_so_in_a_line(text: str) -> None:
 
 def test_a_value_that_is_no_number_is_shown_as_it_was_written() -> None:
     end = End(True, False, "Completed", "", parse_message('{"values": {"loss": "0.5"}}'))
-    outcome = outcome_of(end, None, OBJECTIVES)
+    outcome = outcome_of(end, None, SPEC)
     assert isinstance(outcome, Failed)
     assert outcome.reason == "InvalidResult"
     assert 'loss is "0.5"' in outcome.message
@@ -162,7 +162,7 @@ def test_no_message_is_none() -> None:
 
 def test_a_success_with_an_unreadable_result_fails_and_shows_it() -> None:
     end = End(True, False, "Completed", "", parse_message("accuracy: 0.9"))
-    outcome = outcome_of(end, None, OBJECTIVES)
+    outcome = outcome_of(end, None, SPEC)
     assert isinstance(outcome, Failed)
     assert outcome.reason == "InvalidResult"
     assert "accuracy: 0.9" in outcome.message

@@ -108,12 +108,16 @@ def test_a_conditions_time_stays_while_it_does_not_change() -> None:
 
 
 def test_counts_and_progress() -> None:
-    facts = Facts(complete=2, pruned=1, failed=1, stopped=1, live=frozenset({5, 6}), queued=(7,), seconds=12.34)
+    facts = Facts(
+        complete=2, infeasible=1, pruned=1, failed=1, stopped=1,
+        live=frozenset({5, 6}), measuring=frozenset({8}), queued=(7,), seconds=12.34,
+    )  # fmt: skip
     live = [LiveTrial(5, Life.RUNNING, NOW, {}), LiveTrial(6, Life.PENDING, None, {})]
     status = of(study_of(), facts=facts, live=live)
     assert status.progress == "5/6"
     assert status.trials.model_dump() == {
-        "total": 8, "running": 1, "pending": 2, "complete": 2, "pruned": 1, "failed": 1, "stopped": 1,
+        "total": 9, "running": 1, "pending": 2, "measuring": 1,
+        "complete": 2, "infeasible": 1, "pruned": 1, "failed": 1, "stopped": 1,
     }  # fmt: skip
     assert status.used.seconds == 12.3
 

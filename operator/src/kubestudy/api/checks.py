@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Set
 
-from kubestudy.api.contract import GPU_RESOURCE, SYSTEM_ENV
+from kubestudy.api.contract import GPU_RESOURCE, PROMQL_VARIABLES, SYSTEM_ENV
 from kubestudy.api.expansion import references
 from kubestudy.api.job import Container
 from kubestudy.api.problems import Problem, did_you_mean, nearest, path_of
 from kubestudy.api.quantity import number_of
-from kubestudy.api.study import Objective, Parameter, StudySpec
+from kubestudy.api.study import Measured, Objective, Parameter, StudySpec
 from kubestudy.api.values import Value, as_text, same
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -38,6 +38,7 @@ def check(spec: StudySpec, also_known: Set[str] = frozenset()) -> list[Problem]:
     """
     return [
         *_objectives(spec),
+        *_constraints(spec),
         *_parameters(spec, also_known),
         *_pruner(spec),
         *_end(spec),
@@ -49,15 +50,46 @@ def _objectives(spec: StudySpec) -> Iterator[Problem]:
     seen: set[str] = set()
     for i, objective in enumerate(spec.objectives):
         at = f"spec.objectives[{i}]"
-        yield from _objective(at, objective)
+        yield from _measured(at, objective)
+        yield from _target(at, objective)
         if objective.name in seen:
             yield Problem(at, f"{objective.name} is an objective twice: name each one once")
         seen.add(objective.name)
 
 
-def _objective(at: str, objective: Objective) -> Iterator[Problem]:
-    if (objective.metric is None) == (objective.promql is None):
+def _constraints(spec: StudySpec) -> Iterator[Problem]:
+    sources = {objective.name: objective.promql for objective in spec.objectives}
+    seen: set[str] = set()
+    for i, constraint in enumerate(spec.constraints):
+        at = f"spec.constraints[{i}]"
+        yield from _measured(at, constraint)
+        if constraint.name in seen:
+            yield Problem(at, f"{constraint.name} is a constraint twice: give it min and max in one")
+        seen.add(constraint.name)
+        if sources.get(constraint.name, constraint.promql) != constraint.promql:
+            yield Problem(f"{at}.name", f"{constraint.name} is the name of something else among the objectives")
+        limits = {"min": constraint.min, "max": constraint.max}
+        if all(limit is None for limit in limits.values()):
+            yield Problem(at, "limits nothing: set min or max")
+        for field, limit in limits.items():
+            if limit is not None and not math.isfinite(limit):
+                yield Problem(f"{at}.{field}", f"{limit} is no finite number")
+        if constraint.min is not None and constraint.max is not None and constraint.min > constraint.max:
+            yield Problem(f"{at}.min", f"{constraint.min:g} is above max ({constraint.max:g}): nothing is between")
+
+
+def _measured(at: str, measured: Measured) -> Iterator[Problem]:
+    if (measured.metric is None) == (measured.promql is None):
         yield Problem(at, "needs exactly one of metric and promql")
+    elif measured.metric is not None and measured.label is not None:
+        yield Problem(f"{at}.name", "belongs to promql: a metric has a name already")
+    for name in references(measured.promql or ""):
+        if name not in PROMQL_VARIABLES:
+            advice = did_you_mean(name, PROMQL_VARIABLES)
+            yield Problem(f"{at}.promql", f"$({name}) is no variable of an expression: {advice}")
+
+
+def _target(at: str, objective: Objective) -> Iterator[Problem]:
     if objective.target is not None and not math.isfinite(objective.target):
         yield Problem(f"{at}.target", f"{objective.target} can never be reached: give a finite number or leave it out")
 

@@ -24,6 +24,9 @@ SYSTEM_ENV = (
 METRIC_NAME = "kubestudy_trial_metric"
 METRIC_STEP = "kubestudy_trial_step"
 
+# What a promql expression may name, as $(study).
+PROMQL_VARIABLES = frozenset({"study", "trial", "job", "pods", "namespace", "start", "end", "window"})
+
 GPU_RESOURCE = "nvidia.com/gpu"
 
 EXIT_BAD_PARAMETERS = 2

@@ -30,14 +30,24 @@ def _fixed(field: str) -> Rule:
 
 def _same(field: str) -> str:
     both, neither = f"has(self.spec.{field}) && has(oldSelf.spec.{field})", f"!has(self.spec.{field})"
-    if field == "sampler":
+    if field in ("sampler", "constraints"):
         return f"({both} && self.spec.{field} == oldSelf.spec.{field}) || ({neither} && !has(oldSelf.spec.{field}))"
     return f"self.spec.{field} == oldSelf.spec.{field}"
 
 
+_MEASURED = (
+    _rule("has(self.metric) != has(self.promql)", "needs exactly one of metric and promql"),
+    _rule("!has(self.metric) || !has(self.name)", "belongs to promql: a metric has a name already", ".name"),
+)
+
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "HyperparameterStudy": (_fixed("objectives"), _fixed("parameters"), _fixed("sampler")),
-    "Objective": (_rule("has(self.metric) != has(self.promql)", "needs exactly one of metric and promql"),),
+    "HyperparameterStudy": (_fixed("objectives"), _fixed("parameters"), _fixed("constraints"), _fixed("sampler")),
+    "Objective": _MEASURED,
+    "Constraint": (
+        *_MEASURED,
+        _rule("has(self.min) || has(self.max)", "limits nothing: set min or max"),
+        _rule("!has(self.min) || !has(self.max) || self.min <= self.max", "is above max", ".min"),
+    ),
     "Parameter": (
         _rule(
             "self.name.matches('^[A-Za-z_][A-Za-z0-9_]*$')",

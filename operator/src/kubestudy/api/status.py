@@ -33,7 +33,9 @@ class TrialCounts(Model):
     total: Annotated[int, Field(description="All trials that were ever started.")] = 0
     running: Annotated[int, Field(description="Trials that run now.")] = 0
     pending: Annotated[int, Field(description="Trials that wait to start, or to start again.")] = 0
+    measuring: Annotated[int, Field(description="Trials that ended and whose expressions are being evaluated.")] = 0
     complete: Annotated[int, Field(description="Trials with a final value.")] = 0
+    infeasible: Annotated[int, Field(description="Those of the complete ones that break a constraint.")] = 0
     pruned: Annotated[int, Field(description="Trials stopped early because they were hopeless.")] = 0
     failed: Annotated[int, Field(description="Trials that failed by their own fault.")] = 0
     stopped: Annotated[int, Field(description="Trials stopped because the study ended.")] = 0

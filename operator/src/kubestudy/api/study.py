@@ -35,8 +35,11 @@ Options = Annotated[
 ]
 
 
-class Objective(Model):
-    """One number to make as large or as small as possible."""
+_METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
+
+
+class Measured(Model):
+    """A number that a finished trial has: one it reports, or one that Prometheus has of it."""
 
     metric: Annotated[
         str | None,
@@ -44,24 +47,53 @@ class Objective(Model):
             description="A metric that the trial reports, for instance val_accuracy.",
             min_length=1,
             max_length=128,
-            pattern=r"^[A-Za-z_][A-Za-z0-9_.:/-]*$",
+            pattern=_METRIC_NAME,
         ),
     ] = None
     promql: Annotated[
         str | None,
         Field(
-            description="A Prometheus expression over the trial, instead of metric.",
+            description="A Prometheus expression over the trial, instead of metric; it may name $(study), $(trial),"
+            " $(job), $(pods), $(namespace), $(start), $(end) and $(window).",
             min_length=1,
             max_length=4096,
         ),
     ] = None
-    goal: Annotated[Goal, Field(description="maximize or minimize.")]
-    target: Annotated[float | None, Field(description="The study ends once a trial reaches this value.")] = None
+    label: Annotated[
+        str | None,
+        Field(
+            alias="name",
+            description="What the values of a promql expression are listed under; left out, the expression itself.",
+            min_length=1,
+            max_length=128,
+            pattern=_METRIC_NAME,
+        ),
+    ] = None
 
     @property
     def name(self) -> str:
-        """What the objective's values are listed under: the metric, or the expression."""
-        return self.metric or self.promql or ""
+        """What the values are listed under: the metric, the name given to the expression, or the expression."""
+        return self.metric or self.label or self.promql or ""
+
+
+class Objective(Measured):
+    """One number to make as large or as small as possible."""
+
+    goal: Annotated[Goal, Field(description="maximize or minimize.")]
+    target: Annotated[float | None, Field(description="The study ends once a trial reaches this value.")] = None
+
+
+class Constraint(Measured):
+    """A number that has to stay within a limit: a trial where it does not is never the best."""
+
+    min: Annotated[float | None, Field(description="The least value allowed.")] = None
+    max: Annotated[float | None, Field(description="The largest value allowed.")] = None
+
+    def violation(self, value: float) -> float:
+        """Return by how much a value breaks the limits; zero or less: it keeps them."""
+        over = [value - self.max] if self.max is not None else []
+        under = [self.min - value] if self.min is not None else []
+        return max(over + under)
 
 
 class Parameter(Model):
@@ -167,6 +199,13 @@ class StudySpec(Model):
         list[Parameter],
         Field(description="The search space.", min_length=1, max_length=MAX_PARAMETERS),
     ]
+    constraints: Annotated[
+        list[Constraint],
+        Field(
+            description="What a trial must keep to count as a good one, for instance GPU memory or latency.",
+            max_length=MAX_OBJECTIVES,
+        ),
+    ] = []
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     parallelism: Annotated[int, Field(description="Trials at once.", ge=1, le=10_000)] = 1
@@ -181,6 +220,13 @@ class StudySpec(Model):
         Duration,
         Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
     ] = "15m"
+    settling_time: Annotated[
+        Duration | None,
+        Field(
+            description="How long after a trial's end its promql expressions are evaluated: until its last values were"
+            " scraped. Left out: what the operator is set to."
+        ),
+    ] = None
     history_policy: Annotated[
         Literal["Retain", "Delete"],
         Field(description="What becomes of the trials' history in the storage when the study is deleted."),
@@ -188,6 +234,21 @@ class StudySpec(Model):
     job_template: Annotated[
         JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
     ]
+
+    @property
+    def settling_seconds(self) -> float | None:
+        """`settlingTime` in seconds; None: what the operator is set to."""
+        return None if self.settling_time is None else seconds_of(self.settling_time)
+
+    @property
+    def measured(self) -> list[Measured]:
+        """Everything a finished trial has to have a number of: objectives, then constraints."""
+        return [*self.objectives, *self.constraints]
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """The Prometheus expressions by the name that their values are listed under."""
+        return {measured.name: measured.promql for measured in self.measured if measured.promql is not None}
 
 
 class Metadata(OpenModel):

@@ -20,6 +20,7 @@ _UNION_TAGS = {"bool", "int", "float", "str"}
 _STAND_INS: dict[str, dict[str, Any]] = {
     "parameters": {"name": "_", "type": "categorical", "choices": ["_"]},
     "objectives": {"metric": "_", "goal": "minimize"},
+    "constraints": {"metric": "_", "max": 0.0},
     "containers": {"name": "_"},
     "env": {"name": "_"},
 }
@@ -33,6 +34,7 @@ _PARTS: dict[Loc, Any] = {
     ("spec", "jobTemplate"): {"spec": {"template": {"spec": {"containers": [_STAND_INS["containers"]]}}}},
 }
 _ATTEMPTS = 5
+_DURATIONS = frozenset({"maxDuration", "gracePeriod", "trialStartTimeout", "settlingTime"})
 
 
 Check = Callable[[StudySpec], Sequence[Problem]]
@@ -116,7 +118,7 @@ def _sentence(detail: ErrorDetails) -> str:
             expected = context["expected"].replace("'", "")
             near = nearest(str(given), expected.replace(" or ", ", ").split(", "))
             return f"{_shown(given)} is not {expected}" + (f": did you mean {near}?" if near else "")
-        case "string_pattern_mismatch" if "GracePeriod" in field or "Duration" in field or field == "gracePeriod":
+        case "string_pattern_mismatch" if field in _DURATIONS:
             return f"{_shown(given)} is no duration: write it as 90s, 45m, 1h30m or 2d"
         case "string_pattern_mismatch" if field == "name":
             return f"{_shown(given)} is no name for an object: use lowercase letters, digits, - and ."

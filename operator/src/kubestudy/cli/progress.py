@@ -20,6 +20,7 @@ from kubestudy.study.view import LiveTrial, View
 
 _ROWS = 12
 _PLAIN_SECONDS = 5.0
+_WORDS = {Life.PENDING: "waiting", Life.RUNNING: "running", Life.MEASURING: "measuring", Life.ENDED: "ended"}
 # What the picture, or the last line of a run, shows anyway.
 _QUIET_EVENTS = frozenset(
     {"TrialPruned", "TrialStopped", "Started", "Suspended", "MaxTrialsReached", "SearchSpaceExhausted"}
@@ -140,7 +141,7 @@ class Progress:
         shown = [n for n in names if n in trial.values] + [n for n in trial.values if n not in names]
         return [
             str(trial.number),
-            "stopping" if trial.stopping else "waiting" if trial.life is Life.PENDING else "running",
+            "stopping" if trial.stopping else _WORDS[trial.life],
             "" if trial.started is None else f"{max(0.0, self._now() - trial.started):.0f} s",
             "" if trial.step is None else str(trial.step),
             escape(" ".join(f"{name}={short(trial.values[name])}" for name in shown[:3])),

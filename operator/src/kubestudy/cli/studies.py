@@ -59,6 +59,7 @@ def print_description(body: Mapping[str, Any], events: Sequence[Mapping[str, Any
         ("Namespace", body["metadata"]["namespace"]),
         ("Phase", status.phase),
         ("Objectives", "; ".join(_objective(o) for o in spec["objectives"])),
+        ("Constraints", "; ".join(_constraint(c) for c in spec.get("constraints") or [])),
         ("Search", f"{(spec.get('sampler') or {}).get('name', 'tpe')}, {len(spec['parameters'])} parameters"),
         ("Pruner", (spec.get("pruner") or {}).get("name", "none")),
         ("Parallelism", str(spec.get("parallelism", 1))),
@@ -92,12 +93,24 @@ def _lines(*pairs: tuple[str, str]) -> None:
 
 def _objective(objective: Mapping[str, Any]) -> str:
     target = f", target {objective['target']:g}" if objective.get("target") is not None else ""
-    return f"{objective['goal']} {objective.get('metric') or objective.get('promql')}{target}"
+    return f"{objective['goal']} {_measured(objective)}{target}"
+
+
+def _measured(measured: Mapping[str, Any]) -> str:
+    return str(measured.get("metric") or measured.get("name") or measured.get("promql"))
+
+
+def _constraint(constraint: Mapping[str, Any]) -> str:
+    words = {"min": "at least", "max": "at most"}
+    limits = [f"{word} {constraint[key]:g}" for key, word in words.items() if key in constraint]
+    return f"{_measured(constraint)} {' and '.join(limits)}"
 
 
 def _counts(status: StudyStatus) -> str:
-    names = ("complete", "pruned", "failed", "stopped", "running", "pending")
+    names = ("complete", "pruned", "failed", "stopped", "running", "pending", "measuring")
     parts = [f"{count} {name}" for name in names if (count := getattr(status.trials, name))]
+    if status.trials.infeasible:
+        parts.append(f"{status.trials.infeasible} of the complete ones break a constraint")
     return f"{status.trials.total}: {', '.join(parts)}" if parts else "none yet"
 
 

@@ -100,7 +100,7 @@ def _equip(container: dict[str, Any], owner: Owner, spec: StudySpec, trial: Sugg
     system = {
         contract.ENV_STUDY: owner.name,
         contract.ENV_TRIALS: json.dumps([{"number": trial.number, "params": dict(trial.params)}]),
-        contract.ENV_OBJECTIVES: ",".join(o.metric for o in spec.objectives if o.metric),
+        contract.ENV_OBJECTIVES: ",".join(dict.fromkeys(m.metric for m in spec.measured if m.metric)),
         contract.ENV_METRICS_PORT: str(port),
         contract.ENV_METRICS_ADDRESS: "0.0.0.0",
         contract.ENV_TERMINATION_LOG: container.get("terminationMessagePath") or _DEFAULT_MESSAGE_PATH,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -144,7 +144,9 @@ def observe(number: int, job: Mapping[str, Any] | None, pods: Sequence[PodView],
     running = next((p for p in reversed(pods) if p.phase == "Running" and p.started is not None), None)
     end = end_of(job, pods, gpus) if job is not None else None
     if end is not None:
-        return Observed(number, Life.ENDED, started, 0, None, end)
+        at = max((p.finished for p in pods if p.finished is not None), default=None)
+        names = tuple(p.name for p in pods)
+        return Observed(number, Life.ENDED, started, 0, None, replace(end, at=at), pods=names)
     if running is None:
         return Observed(number, Life.PENDING)
     url = f"http://{_host(running.address)}:{port}/metrics" if running.address else None

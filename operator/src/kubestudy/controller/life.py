@@ -8,22 +8,23 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.problems import Problem
 from kubestudy.api.status import StudyStatus
-from kubestudy.api.study import HyperparameterStudy, Metadata
+from kubestudy.api.study import HyperparameterStudy, Metadata, StudySpec
 from kubestudy.api.validation import validate
 from kubestudy.cluster.api import ApiError, KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.events import EventRecorder
 from kubestudy.cluster.jobs import Owner
-from kubestudy.cluster.names import job_prefix
+from kubestudy.cluster.names import job_name, job_prefix
 from kubestudy.cluster.runtime import ClusterRuntime
 from kubestudy.cluster.status import Pace, StatusWriter
-from kubestudy.cluster.template import template_problem
+from kubestudy.controller.judging import NO_PROMETHEUS, MetricsUnavailableError, Refusal, judge, listed
+from kubestudy.metrics.expressions import PrometheusGauge
 from kubestudy.metrics.operator import OperatorMetrics
 from kubestudy.metrics.prometheus import PrometheusMetrics
 from kubestudy.metrics.scrape import ScrapedMetrics
@@ -31,7 +32,7 @@ from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive, Record
 from kubestudy.search.checks import search_problems
 from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event, StudyError, Trouble
+from kubestudy.study.ports import Event, Gauge, StudyError, Trouble
 from kubestudy.study.steady import steady_clock
 from kubestudy.study.view import LiveTrial, View, degraded, failed
 
@@ -41,8 +42,6 @@ _BACKOFF_SECONDS = 2.0
 _BACKOFF_LIMIT_SECONDS = 120.0
 _FLUSH_SECONDS = 5.0
 _SCRAPE_SECONDS = 1.0
-# More is of no use to a reader, and an object's status is small.
-_PROBLEMS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class Services:
         beats: When each study's loop last turned, by uid.
         address: The Service through which its port is reached: namespace/name:port.
         prometheus: Where running trials are read; without it each pod is scraped.
+        settling: Seconds after a trial's end from which on Prometheus has its last values.
         pace: The turns in which statuses are written.
         clock: Unix time.
     """
@@ -68,6 +68,7 @@ class Services:
     beats: dict[str, float]
     address: str | None = None
     prometheus: PrometheusServer | None = None
+    settling: float = 30.0
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
 
@@ -125,7 +126,7 @@ class StudyLife:
             self._changed.set()  # the loop ended meanwhile
             return
         if study is None:
-            message = f"the changed spec is not valid, and the study goes on by the old one: {_listed(problems)}"
+            message = f"the changed spec is not valid, and the study goes on by the old one: {listed(problems)}"
             log.warning("%s/%s: %s", self.namespace, self.name, message)
             self._refused = Trouble("InvalidSpec", message)
             self._trouble(self._refused)
@@ -144,6 +145,8 @@ class StudyLife:
                     await self._once()
                 backoff = _BACKOFF_SECONDS
                 await self._changed.wait()
+            except MetricsUnavailableError as error:
+                self._trouble(Trouble("MetricsUnavailable", str(error)))
             except (StudyError, ApiError) as error:
                 storage = isinstance(error, StudyError)
                 self._trouble(Trouble("StorageUnavailable" if storage else "ApiServerUnavailable", str(error)))
@@ -180,23 +183,29 @@ class StudyLife:
         if status is None or status.phase not in ("Complete", "Failed"):
             return False
         self._services.metrics.show(self.namespace, self.name, status)
+        if self._services.prometheus is not None and any(c.reason == NO_PROMETHEUS for c in status.conditions):
+            return False  # which was the operator's lack, not the study's
         generation: int | None = self._body["metadata"].get("generation")
         return status.observed_generation == generation
 
     async def _once(self) -> None:
         """Run the study until it is over, or stands still."""
-        body = self._body
-        study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
-        if study is None:
-            self._refuse(body, "InvalidSpec", _listed(problems))
-            return
-        problem = await template_problem(self._owner(), study.spec, self._services.api)
-        if problem is not None:
-            self._refuse(body, "InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
-            return
-        await self._run_valid(study, body)
+        body, services = self._body, self._services
+        begun = self._status is not None and self._status.trials.total > 0
+        gauge = partial(self._gauge, services.prometheus)
+        verdict = await judge(_manifest(body), self._owner(), services.api, gauge, services.clock(), begun=begun)
+        if isinstance(verdict, Refusal):
+            self._refuse(body, verdict.reason, verdict.message)
+        else:
+            await self._run_valid(verdict.study, body, verdict.gauge)
 
-    async def _run_valid(self, study: HyperparameterStudy, body: Mapping[str, Any]) -> None:
+    def _gauge(self, server: PrometheusServer | None, spec: StudySpec) -> PrometheusGauge | None:
+        if server is None:
+            return None
+        job = partial(job_name, self.name, self.uid)
+        return PrometheusGauge(server, spec.expressions, self.namespace, self.name, job, self._services.settling)
+
+    async def _run_valid(self, study: HyperparameterStudy, body: Mapping[str, Any], gauge: Gauge) -> None:
         services = self._services
         search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
         if self._status is not None and self._status.trials.total > 0 and not search.asked:
@@ -211,7 +220,7 @@ class StudyLife:
         )
         metrics = self._metrics()
         before = self._status.conditions if self._status is not None else ()
-        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before)
+        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before, gauge)
         self._loop, self._runtime = loop, runtime
         if self._body["metadata"].get("generation") != body["metadata"].get("generation"):
             # Changed while it was being judged and opened.
@@ -272,11 +281,6 @@ class StudyLife:
         before = self._status.conditions if self._status is not None else ()
         condition = degraded(self._body["metadata"].get("generation"), trouble, self._services.clock(), before)
         return status.model_copy(update={"conditions": [*rest, condition]})
-
-
-def _listed(problems: Sequence[Problem]) -> str:
-    shown = "; ".join(map(str, problems[:_PROBLEMS_SHOWN]))
-    return shown + (f"; and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else "")
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,8 @@ async def operate(settings: Settings) -> bool:
     api = await KubeApi.from_environment(metrics.request)
     archive = Archive(settings.storage_place, metrics.searched)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
-    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus)
+    settling = settings.prometheus_settling_seconds
+    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling)
     registry = Registry(services, settings.namespaces)
     health = Health(services.beats)
     routes = history_routes(archive, registry.live)

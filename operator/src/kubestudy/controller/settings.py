@@ -33,6 +33,14 @@ class Settings(BaseSettings):
     prometheus_headers: Annotated[
         dict[str, str], Field(description='More headers, as JSON: {"X-Scope-OrgID": "team"}.', default_factory=dict)
     ]
+    prometheus_settling_seconds: Annotated[
+        float,
+        Field(
+            description="Seconds after a trial's end until Prometheus has its last values: a scrape interval.",
+            ge=0,
+            le=3600,
+        ),
+    ] = 30.0
     namespaces: Annotated[
         tuple[str, ...], NoDecode, Field(description="Namespaces to watch; all of them if left out.")
     ] = ()

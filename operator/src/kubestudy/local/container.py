@@ -90,15 +90,16 @@ def problems_here(study: HyperparameterStudy, machine: Machine) -> list[Problem]
             )
         )
     problems += _command_problems(f"{at}.command", container, machine)
-    for i, objective in enumerate(study.spec.objectives):
-        if objective.promql is not None:
-            problems.append(
-                Problem(
-                    f"spec.objectives[{i}].promql",
-                    "is evaluated by a Prometheus server, which a run on this machine has none of:"
-                    " name a metric that the trial reports",
-                )
+    for field, measured in (("objectives", study.spec.objectives), ("constraints", study.spec.constraints)):
+        problems += [
+            Problem(
+                f"spec.{field}[{i}].promql",
+                "is evaluated by a Prometheus server, which a run on this machine has none of:"
+                " name a metric that the trial reports",
             )
+            for i, one in enumerate(measured)
+            if one.promql is not None
+        ]
     for i, variable in enumerate(container.env):
         problems += _value_problems(f"{at}.env[{i}]", variable, machine)
     return problems
@@ -222,7 +223,7 @@ def execution_of(
     system = {
         contract.ENV_STUDY: study.metadata.name,
         contract.ENV_TRIALS: json.dumps([{"number": trial.number, "params": dict(trial.params)}]),
-        contract.ENV_OBJECTIVES: ",".join(o.metric for o in spec.objectives if o.metric),
+        contract.ENV_OBJECTIVES: ",".join(dict.fromkeys(m.metric for m in spec.measured if m.metric)),
         contract.ENV_TERMINATION_LOG: str(message),
         contract.ENV_CHECKPOINT_DIR: str(checkpoint),
         contract.ENV_METRICS_ADDRESS: "127.0.0.1",

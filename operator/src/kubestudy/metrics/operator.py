@@ -12,7 +12,7 @@ from kubestudy.api.status import StudyStatus
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_STATES = ("running", "pending", "complete", "pruned", "failed", "stopped")
+_STATES = ("running", "pending", "measuring", "complete", "pruned", "failed", "stopped")
 _REASONS = 50
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

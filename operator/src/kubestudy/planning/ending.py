@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.facts import Facts
@@ -40,8 +40,11 @@ def ending(spec: StudySpec, facts: Facts) -> Ending | None:
         None while the study goes on.
     """
     found = _cause(spec, facts)
-    if found is None or found.failed or facts.complete or not is_over(facts, found):
+    if found is None or found.failed or not is_over(facts, found):
         return found
+    if facts.complete:
+        barren = facts.infeasible == facts.complete
+        return replace(found, message=f"{found.message}; no trial kept every constraint") if barren else found
     return Ending("NoTrialCompleted", _nothing_completed(facts, found), failed=True, early=found.early)
 
 
@@ -88,7 +91,7 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
 
 def is_over(facts: Facts, found: Ending) -> bool:
     """Tell whether nothing is left to wait for, given why the study ends."""
-    return not facts.live and (found.early or not facts.queued)
+    return not facts.live and not facts.measuring and (found.early or not facts.queued)
 
 
 def _nothing_completed(facts: Facts, found: Ending) -> str:

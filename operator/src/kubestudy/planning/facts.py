@@ -13,9 +13,11 @@ class Facts:
         live: Numbers of the trials that are started and have not ended, those being stopped included.
         stopping: Those of them that were told to stop.
         hopeless: Live trials that the pruner gives up.
+        measuring: Trials that ended and whose expressions are being evaluated; they hold nothing any more.
         queued: Numbers of trials that have their parameters and wait to be started (again), lowest first.
         held: Those of them whose time has not come yet.
         complete: Trials with a final value.
+        infeasible: Those of them that break a constraint.
         pruned: Trials stopped early as hopeless.
         failed: Trials that failed by their own fault.
         stopped: Trials stopped because the study ended.
@@ -31,9 +33,11 @@ class Facts:
     live: frozenset[int] = frozenset()
     stopping: frozenset[int] = frozenset()
     hopeless: frozenset[int] = frozenset()
+    measuring: frozenset[int] = frozenset()
     queued: tuple[int, ...] = ()
     held: frozenset[int] = frozenset()
     complete: int = 0
+    infeasible: int = 0
     pruned: int = 0
     failed: int = 0
     stopped: int = 0
@@ -53,4 +57,4 @@ class Facts:
     @property
     def total(self) -> int:
         """All trials that were ever asked for."""
-        return self.finished + len(self.live) + len(self.queued)
+        return self.finished + len(self.live) + len(self.measuring) + len(self.queued)

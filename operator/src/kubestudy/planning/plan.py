@@ -54,7 +54,7 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
 
     Returns:
         The plan. Whatever the facts, it never leads to more trials than maxTrials or, of its own doing, to more live
-        ones than parallelism.
+        ones than parallelism, nor to more than twice that together with those being measured.
     """
     end = ending(spec, facts)
     alive = facts.live - facts.stopping
@@ -65,6 +65,8 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
     if end is not None and end.early:
         return _wind_down(spec, facts, end, alive)
     free = max(0, spec.parallelism - len(facts.live))
+    # Those being measured hold no place, but suggestions need results: both together are twice parallelism at most.
+    free = max(0, min(free, 2 * spec.parallelism - len(facts.live) - len(facts.measuring)))
     if room is not None:
         free = min(free, room)
     relaunch = tuple(number for number in facts.queued if number not in facts.held)[:free]

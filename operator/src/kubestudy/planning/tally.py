@@ -17,11 +17,13 @@ class Scored:
         number: The trial's number.
         values: Its final values, in the order of the objectives.
         params: Its parameters.
+        feasible: Whether it keeps every constraint.
     """
 
     number: int
     values: tuple[float, ...]
     params: Mapping[str, Value]
+    feasible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class Tally:
 
     Attributes:
         complete: Trials with a final value.
+        infeasible: Those of them that break a constraint.
         pruned: Trials stopped early as hopeless.
         failed: Trials that failed by their own fault.
         stopped: Trials stopped because the study ended.
-        front: The trials that no other beats in every objective; with one objective the best trial alone, the
+        front: The feasible trials that no other beats in every objective; with one objective the best trial alone, the
             earliest of equals.
         since_improvement: Complete and pruned trials that ended since the front last changed.
         target_reached: Whether some trial reached every target that is set.
@@ -42,6 +45,7 @@ class Tally:
     """
 
     complete: int = 0
+    infeasible: int = 0
     pruned: int = 0
     failed: int = 0
     stopped: int = 0
@@ -53,7 +57,9 @@ class Tally:
 
     def with_complete(self, objectives: Sequence[Objective], trial: Scored) -> Tally:
         """Return the tally with one more complete trial."""
-        better = not any(_at_least_as_good(objectives, other.values, trial.values) for other in self.front)
+        better = trial.feasible and not any(
+            _at_least_as_good(objectives, other.values, trial.values) for other in self.front
+        )
         front = self.front
         if better:
             kept = tuple(o for o in front if not _at_least_as_good(objectives, trial.values, o.values))
@@ -61,9 +67,10 @@ class Tally:
         return replace(
             self,
             complete=self.complete + 1,
+            infeasible=self.infeasible + (not trial.feasible),
             front=front,
             since_improvement=0 if better else self.since_improvement + 1,
-            target_reached=self.target_reached or reaches_targets(objectives, trial.values),
+            target_reached=self.target_reached or (trial.feasible and reaches_targets(objectives, trial.values)),
         )
 
     def with_pruned(self) -> Tally:

@@ -27,7 +27,7 @@ class TrialRecord:
         state: Running, Complete, Pruned, Failed or Stopped.
         values: Its final value of each objective; empty unless complete.
         params: Its parameters.
-        reason: Why it failed or was stopped.
+        reason: Why it failed or was stopped, or which constraints it breaks.
         last: The last (step, value) of the objective that was recorded while it ran.
         started: When its parameters were suggested.
         ended: When its end was recorded.
@@ -101,8 +101,10 @@ class History:
             state = "Waiting"
         elif trial.state.is_finished():
             match outcome_in(trial):
-                case Complete(numbers):
+                case Complete(numbers, _, violations):
                     state, values = "Complete", dict(zip(self.metric_names, numbers, strict=True))
+                    broken = [f"{name} by {by:.6g}" for name, by in violations.items() if by > 0]
+                    reason = f"breaks {', '.join(broken)}" if broken else None
                 case Pruned():
                     state = "Pruned"
                 case Failed(word, message):

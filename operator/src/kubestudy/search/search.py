@@ -186,7 +186,8 @@ class OptunaSearch:
         with self._timed("tell"), self._errors():
             self._fill_in(trial, outcome.curve)
             match outcome:
-                case Complete(values):
+                case Complete(values, _, violations):
+                    self._constrain(trial, violations)
                     self._study.tell(trial, list(values), skip_if_finished=True)
                 case Pruned():
                     self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
@@ -199,6 +200,15 @@ class OptunaSearch:
         params: Mapping[str, Value] = trial.params
         del self._open[number]
         self._tally = self._counted(self._tally, outcome, number, params)
+
+    def _constrain(self, trial: optuna.Trial, violations: Mapping[str, float]) -> None:
+        """Record by how much each constraint is broken; what a crash came after stays as it is."""
+        known = self._study._storage.get_trial(trial._trial_id).constraints
+        for i, constraint in enumerate(self._spec.constraints):
+            # A database's keys are short, expressions need not be.
+            key = constraint.metric or constraint.label or f"promql {i}"
+            if key not in known:
+                trial.set_constraint(key, violations[constraint.name])
 
     def recall(self) -> Memory:
         """Return what was last remembered; a new study remembers nothing."""
@@ -268,7 +278,8 @@ class OptunaSearch:
     ) -> Tally:
         match outcome:
             case Complete(values):
-                return tally.with_complete(self._spec.objectives, Scored(number, values, params))
+                scored = Scored(number, values, params, outcome.feasible)
+                return tally.with_complete(self._spec.objectives, scored)
             case Pruned():
                 return tally.with_pruned()
             case Failed(reason, message):
@@ -280,7 +291,7 @@ class OptunaSearch:
 def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
     """Read from a finished trial's record what became of it."""
     if trial.state is TrialState.COMPLETE:
-        return Complete(tuple(trial.values or ()), {})
+        return Complete(tuple(trial.values or ()), {}, trial.constraints)
     if trial.state is TrialState.PRUNED:
         return Pruned({})
     end = trial.user_attrs.get(ATTR_END, {})
@@ -291,6 +302,5 @@ def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
 
 def fixed_part(spec: StudySpec) -> dict[str, Any]:
     """Return the part of a spec that cannot change once its study has started."""
-    return spec.model_dump(
-        mode="json", by_alias=True, include={"objectives", "parameters", "sampler"}, exclude_none=True
-    )
+    fixed = {"objectives", "parameters", "sampler", *(["constraints"] if spec.constraints else [])}
+    return spec.model_dump(mode="json", by_alias=True, include=fixed, exclude_none=True)

@@ -19,8 +19,18 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan, StopCause, plan
 from kubestudy.planning.tally import Tally
-from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped, outcome_of
-from kubestudy.study.ports import Event, Memory, Metrics, Runtime, Search, Trouble
+from kubestudy.study.measuring import NO_GAUGE, Measuring
+from kubestudy.study.outcome import (
+    Complete,
+    Failed,
+    Outcome,
+    Pruned,
+    Requeue,
+    Stopped,
+    outcome_of,
+    to_be_measured,
+)
+from kubestudy.study.ports import Event, Gauge, Memory, Metrics, Runtime, Search, Trouble
 from kubestudy.study.readings import Readings
 from kubestudy.study.trial import End, Life, Observed, Suggestion
 from kubestudy.study.view import LiveTrial, View, status_of
@@ -61,6 +71,7 @@ class StudyLoop:
         audience: Who is shown what happens.
         clock: Unix time.
         conditions: The conditions shown last, before this loop; their times stay while they do not change.
+        gauge: What evaluates the study's expressions; needed only where it has some.
     """
 
     def __init__(
@@ -72,11 +83,13 @@ class StudyLoop:
         audience: Audience,
         clock: Callable[[], float],
         conditions: Sequence[Condition] = (),
+        gauge: Gauge = NO_GAUGE,
     ) -> None:
         self.study = study
         self._search = search
         self._runtime = runtime
         self._readings = Readings(metrics, clock)
+        self._measuring = Measuring(gauge, clock)
         self._audience = audience
         self._now = clock
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
@@ -120,7 +133,7 @@ class StudyLoop:
             await self._recover()
             while True:
                 decided = await self._turn()
-                if decided.over or (decided.suspended and not self._live):
+                if decided.over or (decided.suspended and not self._live and not self._measuring.numbers):
                     # Whoever is told that it is over should find everything cleaned up.
                     await self._runtime.settle()
                     return self._show(decided)
@@ -129,6 +142,7 @@ class StudyLoop:
                 await self._pause(self._patience(decided))
         finally:
             await self._readings.close()
+            await self._measuring.close()
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _off(self, call: Callable[[], T]) -> T:
@@ -177,8 +191,9 @@ class StudyLoop:
         ended = [trial for trial in observed if trial.end is not None and trial.number in self._trials]
         # Taken away from under the study: its Job was deleted by hand, its machine was lost.
         lost = self._live.keys() - {trial.number for trial in observed}
-        await self._settle([*ended, *(Observed(number, Life.ENDED, end=_GONE) for number in sorted(lost))])
-        for trial in ended:
+        known = self._known([*ended, *(Observed(number, Life.ENDED, end=_GONE) for number in sorted(lost))])
+        await self._settle(known)
+        for trial in known:
             await self._runtime.forget(trial.number)
         await self._read_metrics()
         suspended = self.study.spec.suspend or self._interrupted
@@ -188,12 +203,25 @@ class StudyLoop:
         await self._act(decided)
         return decided
 
+    def _known(self, ended: Sequence[Observed]) -> list[Observed]:
+        """Return those that ended of which it is known what they came to; the others are being measured."""
+        spec = self.study.spec
+        known = []
+        for trial in ended:
+            if to_be_measured(trial.end or _GONE, self._stopping.get(trial.number), spec):
+                self._measuring.add(trial, spec.settling_seconds)
+                self._live.pop(trial.number, None)
+            elif trial.number not in self._measuring.numbers:
+                known.append(trial)
+        self._measuring.turn()
+        return known + [trial for trial in self._measuring.trials if self._measuring.found(trial.number) is not None]
+
     async def _take_in(self, trial: Observed) -> None:
         number = trial.number
         if number not in self._trials:
             # Its end was recorded, but a restart came before the runtime could let go of it.
             await (self._runtime.stop(number) if trial.end is None else self._runtime.forget(number))
-        elif trial.end is None:
+        elif trial.end is None and number not in self._measuring.numbers:
             self._live[number] = trial
             if number in self._stopping:
                 await self._runtime.stop(number)
@@ -222,6 +250,7 @@ class StudyLoop:
             self._live.pop(number, None)
             self._stopping.pop(number, None)
             self._readings.drop(number)
+            self._measuring.drop(number)
             self._hopeless.discard(number)
             suggestion = self._trials[number]
             if not isinstance(outcome, Requeue):
@@ -246,7 +275,7 @@ class StudyLoop:
 
     def _outcome(self, trial: Observed) -> Outcome:
         cause = self._stopping.get(trial.number)
-        outcome = outcome_of(trial.end or _GONE, cause, self.study.spec.objectives)
+        outcome = outcome_of(trial.end or _GONE, cause, self.study.spec, self._measuring.found(trial.number) or {})
         if isinstance(outcome, Requeue) and cause is None:
             outcome = self._after_interruption(trial.number, outcome)
         return outcome
@@ -368,7 +397,8 @@ class StudyLoop:
         runtime = asyncio.ensure_future(self._runtime.wait(seconds))
         nudge = asyncio.ensure_future(self._nudged.wait())
         try:
-            waits: set[asyncio.Future[Any]] = {runtime, nudge, *self._readings.under_way}
+            reading, measuring = self._readings.under_way, self._measuring.under_way
+            waits: set[asyncio.Future[Any]] = {runtime, nudge, *reading, *measuring}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if runtime.done():
                 runtime.result()  # a runtime that is in trouble says so here
@@ -381,8 +411,7 @@ class StudyLoop:
     def _patience(self, decided: Plan) -> float:
         """Seconds to wait for events before looking again anyway."""
         waits = [RESYNC_SECONDS, *(max(0.0, at - self._now()) for at in self._not_before.values())]
-        if decided.wake_in is not None:
-            waits.append(decided.wake_in)
+        waits += [seconds for seconds in (decided.wake_in, self._measuring.patience()) if seconds is not None]
         if self._live:
             waits.append(self._readings.patience(readable=any(t.metrics_url for t in self._live.values())))
         return max(0.01, min(waits))
@@ -397,9 +426,11 @@ class StudyLoop:
             live=frozenset(self._live),
             stopping=frozenset(self._stopping),
             hopeless=frozenset(self._hopeless),
-            queued=tuple(sorted(self._trials.keys() - self._live.keys())),
+            measuring=self._measuring.numbers,
+            queued=tuple(sorted(self._trials.keys() - self._live.keys() - self._measuring.numbers)),
             held=self._held(now),
             complete=tally.complete,
+            infeasible=tally.infeasible,
             pruned=tally.pruned,
             failed=tally.failed,
             stopped=tally.stopped,
@@ -414,7 +445,7 @@ class StudyLoop:
 
     def _trouble(self) -> Trouble | None:
         """Return what is wrong, and tell of it when it is new."""
-        trouble = self._runtime.trouble() or self._readings.trouble()
+        trouble = self._runtime.trouble() or self._readings.trouble() or self._measuring.trouble()
         reason = None if trouble is None else trouble.reason
         if trouble is not None and reason != self._told_trouble:
             self._say(trouble.reason, trouble.message, warning=True)
@@ -423,7 +454,7 @@ class StudyLoop:
 
     def _show(self, decided: Plan) -> View:
         now = self._now()
-        live = [self._live_trial(trial) for trial in self._live.values()]
+        live = [self._live_trial(trial) for trial in [*self._live.values(), *self._measuring.trials]]
         status = status_of(
             self.study,
             self._tally,
@@ -446,7 +477,7 @@ class StudyLoop:
         samples = self._readings.latest(trial.number)
         return LiveTrial(
             number=trial.number,
-            life=trial.life,
+            life=Life.MEASURING if trial.end is not None else trial.life,
             started=trial.started,
             params=self._trials[trial.number].params,
             step=max((sample.step for sample in samples.values()), default=None),

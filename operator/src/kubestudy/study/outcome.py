@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from kubestudy.api.study import Objective
+from kubestudy.api.study import StudySpec
 from kubestudy.planning.plan import StopCause
 from kubestudy.study.trial import Curve, End, Result
 
@@ -20,10 +21,22 @@ _EXPECTED = 'expected is {"version": 1, "values": {"METRIC": NUMBER, ...}}'
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """It has a final value of every objective."""
+    """It has a final value of every objective.
+
+    Attributes:
+        values: The values, in the order of the objectives.
+        curve: What it reported on its way.
+        violations: By constraint, by how much it is broken; zero or less where it is kept.
+    """
 
     values: tuple[float, ...]
     curve: Curve
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps every constraint."""
+        return all(violation <= 0 for violation in self.violations.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +69,27 @@ class Requeue:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """Prometheus gave no number for one of its expressions."""
+
+    reason: str
+    message: str
+
+
+Measures = Mapping[str, float] | Unmeasured
 Outcome = Complete | Pruned | Failed | Stopped | Requeue
 
 
-def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective]) -> Outcome:
+def to_be_measured(end: End, cause: StopCause | None, spec: StudySpec) -> bool:
+    """Tell whether what becomes of a trial that ended hangs on Prometheus: with its numbers it would be complete."""
+    supposed = dict.fromkeys(spec.expressions, 0.0)
+    return bool(supposed) and isinstance(outcome_of(end, cause, spec, supposed), Complete)
+
+
+def outcome_of(
+    end: End, cause: StopCause | None, spec: StudySpec, measures: Measures = MappingProxyType({})
+) -> Outcome:
     """Decide what becomes of a trial.
 
     A trial that was told to stop but finished in the meantime counts as finished: its values are exact.
@@ -67,11 +97,13 @@ def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective
     Args:
         end: How its execution ended.
         cause: Why it was told to stop; None if it was not.
-        objectives: Whose final values are needed.
+        spec: The study, whose objectives and constraints say which final values are needed.
+        measures: What Prometheus has of it, by the names of the study's expressions.
     """
     result = end.result or Result()
-    if end.succeeded and result.values:
-        return _finished(result, objectives)
+    reports = any(measured.metric is not None for measured in spec.measured)
+    if end.succeeded and (result.values or not reports):
+        return _finished(result, spec, measures)
     match cause:
         case StopCause.PRUNED:
             return Pruned(result.curve)
@@ -88,22 +120,29 @@ def outcome_of(end: End, cause: StopCause | None, objectives: Sequence[Objective
     return Failed(result.reason or end.reason, result.message or end.detail, result.curve)
 
 
-def _finished(result: Result, objectives: Sequence[Objective]) -> Complete | Failed:
-    missing = [objective.name for objective in objectives if objective.name not in result.values]
+def _finished(result: Result, spec: StudySpec, measures: Measures) -> Complete | Failed:
+    if isinstance(measures, Unmeasured):
+        return Failed(measures.reason, measures.message, result.curve)
+    found = {**result.values, **measures}
+    missing = list(dict.fromkeys(measured.name for measured in spec.measured if measured.name not in found))
     if missing and result.invalid is not None:
         return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
     if missing:
         return Failed(
             "MissingMetric",
-            f"it finished with {_listed(sorted(result.values))} but without {_listed(missing)}, which the study's"
-            " objectives name",
+            f"it finished with {_listed(sorted(found)) or 'nothing'} but without {_listed(missing)}, which the study's"
+            f" {'objectives' if _objective_in(missing, spec) else 'constraints'} name",
             result.curve,
         )
-    values = tuple(result.values[objective.name] for objective in objectives)
-    for objective, value in zip(objectives, values, strict=True):
-        if not math.isfinite(value):
-            return Failed("NonFiniteMetric", f"its {objective.name} is {value}", result.curve)
-    return Complete(values, result.curve)
+    for measured in spec.measured:
+        if not math.isfinite(found[measured.name]):
+            return Failed("NonFiniteMetric", f"its {measured.name} is {found[measured.name]}", result.curve)
+    values = tuple(found[objective.name] for objective in spec.objectives)
+    return Complete(values, result.curve, {c.name: c.violation(found[c.name]) for c in spec.constraints})
+
+
+def _objective_in(names: Sequence[str], spec: StudySpec) -> bool:
+    return any(objective.name in names for objective in spec.objectives)
 
 
 def _listed(names: Sequence[str]) -> str:

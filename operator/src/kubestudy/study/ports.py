@@ -142,6 +142,37 @@ class Metrics(Protocol):
         """Return what keeps trials from being read, if anything does."""
 
 
+class MeasureError(Exception):
+    """An expression gave no number; the sentence says which and why.
+
+    Attributes:
+        reason: One CamelCase word.
+        attempts: After how many attempts that is final.
+        unavailable: Whether the server, not the expression, is in the way.
+    """
+
+    def __init__(self, reason: str, message: str, *, attempts: int = 1, unavailable: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.attempts = attempts
+        self.unavailable = unavailable
+
+
+class Gauge(Protocol):
+    """Evaluates a study's Prometheus expressions over trials that ended."""
+
+    @property
+    def settling(self) -> float:
+        """Seconds after a trial's end from which on its last values are there."""
+
+    async def measure(self, trial: Observed) -> Mapping[str, float]:
+        """Return the value of each expression over a trial's own window.
+
+        Raises:
+            MeasureError: One of them gave no number.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something worth telling a person.

@@ -38,6 +38,7 @@ class Life(StrEnum):
 
     PENDING = "Pending"
     RUNNING = "Running"
+    MEASURING = "Measuring"  # it ended well, and Prometheus is to be asked what it came to
     ENDED = "Ended"
 
 
@@ -71,6 +72,7 @@ class End:
         detail: A sentence for people.
         result: Its termination message; None when there is none or it cannot be read.
         gpu_seconds: GPUs times seconds of this execution.
+        at: Unix time at which it ended; None if nobody knows.
     """
 
     succeeded: bool
@@ -79,6 +81,7 @@ class End:
     detail: str
     result: Result | None
     gpu_seconds: float = 0.0
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Observed:
         metrics_url: Where its `/metrics` can be read, if anywhere.
         end: How it ended, once it has.
         pod: The pod that runs it, where there are pods.
+        pods: All pods of this execution.
     """
 
     number: int
@@ -102,6 +106,7 @@ class Observed:
     metrics_url: str | None = None
     end: End | None = None
     pod: str | None = None
+    pods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
