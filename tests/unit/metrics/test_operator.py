@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kubestudy.api.status import BestTrial, Condition, StudyStatus, TrialCounts
+from kubestudy.api.status import BestTrial, Condition, StudyStatus, TrialCounts, Used
+from kubestudy.api.study import Budget
 from kubestudy.metrics.operator import OperatorMetrics
 
 
@@ -14,22 +15,28 @@ def status(phase: str = "Running", *, degraded: bool = False) -> StudyStatus:
         message="",
         last_transition_time="2026-01-31T12:00:00Z",
     )
-    best = BestTrial(number=1, values={"val_accuracy": 0.5}, params={})
-    return StudyStatus(phase=phase, trials=TrialCounts(running=2), best=best, conditions=[condition])
+    best = BestTrial(number=1, values={"val_accuracy": 0.5}, params={"lr": 0.1, "act": "relu"})
+    counts, used = TrialCounts(running=2), Used(trials=3)
+    return StudyStatus(phase=phase, trials=counts, best=best, conditions=[condition], used=used)
 
 
 def test_a_study_shows_and_goes() -> None:
     metrics = OperatorMetrics()
-    metrics.show("ns", "demo", status(degraded=True))
+    metrics.show("ns", "demo", status(degraded=True), Budget(max_trials=4, max_duration="1h"))
     text = metrics.text().decode()
     assert 'kubestudy_studies{phase="Running"} 1.0' in text
     assert 'kubestudy_study_trials{namespace="ns",state="running",study="demo"} 2.0' in text
     assert 'kubestudy_study_best_value{namespace="ns",objective="val_accuracy",study="demo"} 0.5' in text
     assert 'kubestudy_study_degraded{namespace="ns",study="demo"} 1.0' in text
+    assert 'kubestudy_study_budget_used{budget="maxTrials",namespace="ns",study="demo"} 3.0' in text
+    assert 'kubestudy_study_budget_limit{budget="maxDuration",namespace="ns",study="demo"} 3600.0' in text
+    labels = 'namespace="ns",parameter="act",study="demo",trial="1",value="relu"'
+    assert f"kubestudy_study_best_parameter_info{{{labels}}} 1.0" in text
     metrics.show("ns", "demo", status("Complete"))
     text = metrics.text().decode()
     assert 'kubestudy_studies{phase="Running"} 0.0' in text
     assert 'kubestudy_studies{phase="Complete"} 1.0' in text
+    assert "kubestudy_study_budget_used{" not in text
     metrics.drop("ns", "demo")
     metrics.drop("ns", "never-shown")
     assert 'study="' not in metrics.text().decode()

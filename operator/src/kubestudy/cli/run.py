@@ -12,9 +12,8 @@ from pathlib import Path
 from kubestudy.api.manifest import load
 from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.api.yaml_text import bare_words
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.output import complain, note
+from kubestudy.cli.output import complain
 from kubestudy.cli.wishes import Wishes
 from kubestudy.local.container import Machine, problems_here
 from kubestudy.local.folder import folder_of
@@ -48,14 +47,11 @@ def run_study(wishes: Wishes) -> Exit:
 
 def _load(file: Path) -> HyperparameterStudy:
     try:
-        study = load(file)
+        return load(file)
     except ManifestError:
         from kubestudy.search.checks import search_problems  # noqa: PLC0415
 
         return load(file, search_problems)  # every problem at once
-    for warning in bare_words(file.read_text()):
-        note(f"warning: {file}: {warning}")
-    return study
 
 
 def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:

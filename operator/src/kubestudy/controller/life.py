@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from kubestudy.api.status import StudyStatus
-from kubestudy.api.study import HyperparameterStudy, Metadata, StudySpec
+from kubestudy.api.study import Budget, HyperparameterStudy, Metadata, StudySpec
 from kubestudy.api.validation import validate
 from kubestudy.cluster.api import ApiError, KubeApi
 from kubestudy.cluster.cache import Cache
@@ -102,6 +102,13 @@ class StudyLife:
         return Owner(self.name, self.namespace, self.uid, template)
 
     @property
+    def _budget(self) -> Budget | None:
+        try:
+            return Budget.model_validate((self._body.get("spec") or {}).get("budget") or {}, by_alias=True)
+        except ValidationError:
+            return None  # which the study is told of elsewhere
+
+    @property
     def record(self) -> Record:
         """What the storage knows the study by."""
         policy = (self._body.get("spec") or {}).get("historyPolicy") or "Retain"
@@ -182,7 +189,7 @@ class StudyLife:
         status = self._status
         if status is None or status.phase not in ("Complete", "Failed"):
             return False
-        self._services.metrics.show(self.namespace, self.name, status)
+        self._services.metrics.show(self.namespace, self.name, status, self._budget)
         if self._services.prometheus is not None and any(c.reason == NO_PROMETHEUS for c in status.conditions):
             return False  # which was the operator's lack, not the study's
         generation: int | None = self._body["metadata"].get("generation")
@@ -263,7 +270,7 @@ class StudyLife:
     def _want(self, status: StudyStatus) -> None:
         status = status.model_copy(update={"history_service": self._services.address})
         self._status = status
-        self._services.metrics.show(self.namespace, self.name, status)
+        self._services.metrics.show(self.namespace, self.name, status, self._budget)
         self._writer.want(status)
 
     def _refuse(self, body: Mapping[str, Any], reason: str, message: str) -> None:

@@ -5,15 +5,20 @@ Source: Prometheus' naming rules, prometheus-client.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-from kubestudy.api.status import StudyStatus
+from kubestudy.api.status import StudyStatus, Used
+from kubestudy.api.study import Budget
+from kubestudy.api.values import as_text
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STATES = ("running", "pending", "measuring", "complete", "pruned", "failed", "stopped")
 _REASONS = 50
+_TEXT_LENGTH = 64
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -28,6 +33,18 @@ class OperatorMetrics:
         self._trials = Gauge("kubestudy_study_trials", "Trials of a study by state.", [*study, "state"], registry=r)
         self._best = Gauge(
             "kubestudy_study_best_value", "Best value of a study with one objective.", [*study, "objective"], registry=r
+        )
+        self._parameters = Gauge(
+            "kubestudy_study_best_parameter_info",
+            "The best trial's hyperparameters, as text; always 1.",
+            [*study, "trial", "parameter", "value"],
+            registry=r,
+        )
+        self._used = Gauge(
+            "kubestudy_study_budget_used", "What a study used of a budget it has.", [*study, "budget"], registry=r
+        )
+        self._limits = Gauge(
+            "kubestudy_study_budget_limit", "That budget, in the same unit.", [*study, "budget"], registry=r
         )
         self._gpu = Gauge("kubestudy_study_gpu_seconds", "GPUs times seconds, of a study.", study, registry=r)
         self._ask = Histogram("kubestudy_ask_seconds", "Time of one suggestion.", buckets=_FAST, registry=r)
@@ -51,7 +68,8 @@ class OperatorMetrics:
         self.loop_lag = Gauge("kubestudy_event_loop_lag_seconds", "How late the event loop runs.", registry=r)
         self.storage_errors = Counter("kubestudy_storage_errors", "Errors of the storage.", registry=r)
         self._shown: dict[tuple[str, str], str] = {}
-        self._objectives: dict[tuple[str, str], set[str]] = {}
+        # What a study has series of beyond those that every study has, to be taken away one by one.
+        self._own: dict[tuple[str, str], dict[Gauge, set[tuple[str, ...]]]] = {}
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Count a request to the API server."""
@@ -73,19 +91,34 @@ class OperatorMetrics:
         self._reasons.add(reason)
         self._failures.labels(reason).inc()
 
-    def show(self, namespace: str, study: str, status: StudyStatus) -> None:
-        """Take a study's newest status."""
+    def show(self, namespace: str, study: str, status: StudyStatus, budget: Budget | None = None) -> None:
+        """Take a study's newest status, and its budget."""
         key = (namespace, study)
         counts = status.trials
         for state in _STATES:
             self._trials.labels(*key, state).set(getattr(counts, state))
         self._gpu.labels(*key).set(status.used.gpu_seconds)
         self._degraded.labels(*key).set(any(c.type == "Degraded" and c.status == "True" for c in status.conditions))
-        if status.best is not None:
-            for objective, value in status.best.values.items():
-                self._best.labels(*key, objective).set(value)
-                self._objectives.setdefault(key, set()).add(objective)
+        best = status.best
+        self._set(self._best, key, {} if best is None else {(name,): value for name, value in best.values.items()})
+        params = {} if best is None else best.params
+        shown: dict[tuple[str, ...], float] = {
+            (str(best.number), name, as_text(v)[:_TEXT_LENGTH]): 1.0 for name, v in params.items() if best is not None
+        }
+        self._set(self._parameters, key, shown)
+        limits = {} if budget is None else budgets_of(budget, status.used)
+        self._set(self._used, key, {(name,): used for name, (used, _) in limits.items()})
+        self._set(self._limits, key, {(name,): limit for name, (_, limit) in limits.items()})
         self._move(key, status.phase)
+
+    def _set(self, gauge: Gauge, key: tuple[str, str], values: Mapping[tuple[str, ...], float]) -> None:
+        """Give a study these series of a gauge, and no others."""
+        own = self._own.setdefault(key, {}).setdefault(gauge, set())
+        for gone in own - values.keys():
+            gauge.remove(*key, *gone)
+        for labels, value in values.items():
+            gauge.labels(*key, *labels).set(value)
+        self._own[key][gauge] = set(values)
 
     def drop(self, namespace: str, study: str) -> None:
         """Forget a study that was deleted."""
@@ -97,8 +130,9 @@ class OperatorMetrics:
             self._trials.remove(*key, state)
         self._gpu.remove(*key)
         self._degraded.remove(*key)
-        for objective in self._objectives.pop(key, ()):
-            self._best.remove(*key, objective)
+        for gauge, labels in self._own.pop(key, {}).items():
+            for own in labels:
+                gauge.remove(*key, *own)
 
     def _move(self, key: tuple[str, str], phase: str | None) -> None:
         before = self._shown.pop(key, None)
@@ -111,3 +145,15 @@ class OperatorMetrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def budgets_of(budget: Budget, used: Used) -> dict[str, tuple[float, float]]:
+    """Return what is used of each budget that a study has, and the budget, by the name of its field."""
+    pairs = {
+        "maxTrials": (used.trials, budget.max_trials),
+        "maxFailedTrials": (used.failed_trials, budget.max_failed_trials),
+        "maxDuration": (used.seconds, budget.max_seconds),
+        "maxGpuHours": (used.gpu_seconds / 3600, budget.max_gpu_hours),
+        "patience": (used.trials_since_improvement, budget.patience),
+    }
+    return {name: (float(now), float(limit)) for name, (now, limit) in pairs.items() if limit is not None}
