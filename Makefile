@@ -12,8 +12,9 @@ REGISTRY ?= ghcr.io/kubestudy
 # docker or buildah, whichever is there; BUILD_ARGS for instance --build-arg BASE=registry.example/python:3.12-slim
 BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah bud)
 BUILD_ARGS ?=
+LABELS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test coverage lint bench browser cluster cluster-down images lock clean
+.PHONY: help setup run test coverage lint bench browser chart cluster cluster-down images image-cpu lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -40,8 +41,14 @@ cluster-down: setup
 	cd tests && ../$(BIN)/python -m support.cluster down
 
 images:
-	$(BUILDER) $(BUILD_ARGS) -f operator/Dockerfile -t $(REGISTRY)/operator:$(VERSION) .
-	$(BUILDER) $(BUILD_ARGS) -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION) .
+	$(BUILDER) $(LABELS) $(BUILD_ARGS) -f operator/Dockerfile -t $(REGISTRY)/operator:$(VERSION) .
+	$(BUILDER) $(LABELS) $(BUILD_ARGS) -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION) .
+
+# The trainer without CUDA: make image-cpu TORCH_INDEX=... names PyTorch's index of CPU builds (pytorch.org, "Get started").
+image-cpu:
+	@[ -n "$(TORCH_INDEX)" ] || { echo "TORCH_INDEX is needed: the index of PyTorch's CPU builds, see pytorch.org"; exit 1; }
+	$(BUILDER) $(LABELS) $(BUILD_ARGS) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VARIANT=cpu \
+	  -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION)-cpu .
 
 test: setup browser lint
 	$(BIN)/python tests/support/run.py $(PYTEST_ARGS)
@@ -70,7 +77,13 @@ bench: setup
 lock:
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-package kubestudy-trainer \
 	  --python-version 3.11 --extra local --group dev pyproject.toml -o requirements.lock
-	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml -o operator/requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dashboard pyproject.toml \
+	  -o operator/requirements.lock
+
+# After a change of the chart's values, and of charts/make_dashboards.py.
+chart: setup
+	$(BIN)/python charts/make_dashboards.py
+	cd tests && ../$(BIN)/python -m support.cluster.chart_readme
 
 clean:
 	rm -rf .venv .kubestudy .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,14 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from support.cluster import images
 from support.cluster.cluster import CRD, DEPLOY, ROOT, Cluster
+from support.cluster.dashboards import panels
 from support.cluster.deployed import make_volume
-from support.cluster.studies import Study, simulated_study
-from support.cluster.tools import HELM
+from support.cluster.helm import Helm
+from support.cluster.prometheus import Prometheus
+from support.cluster.studies import Study, container_study, simulated_study
+from support.cluster.tools import HELM_DOCS
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(900)
@@ -42,6 +48,11 @@ COMBINATIONS: list[dict[str, Any]] = [
     },
     {"crds": {"install": False}, "rbac": {"create": False, "aggregate": False}, "serviceAccount": {"create": False}},
     {"crds": {"keep": False}, "networkPolicy": {"enabled": True}, "fullnameOverride": "other"},
+    {
+        "optunaDashboard": {"enabled": True},
+        "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Tuning"}},
+    },
+    {"optunaDashboard": {"enabled": True}, "storage": {"urlSecret": {"name": "db", "key": "url"}}},
     {"networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]}, "priorityClassName": "high"},
     {
         "imagePullSecrets": [{"name": "regcred"}],
@@ -58,23 +69,6 @@ COMBINATIONS: list[dict[str, Any]] = [
         "service": {"annotations": {"a": "b"}, "port": 80},
     },
 ]
-
-
-class Helm:
-    """Helm as an administrator's program."""
-
-    def __init__(self, kubeconfig: Path | None = None) -> None:
-        self._program = HELM.programs() / "helm"
-        self._kubeconfig = kubeconfig
-
-    def __call__(self, *arguments: str | Path, check: bool = True, stdin: str | None = None) -> str:
-        where = [] if self._kubeconfig is None else [f"--kubeconfig={self._kubeconfig}"]
-        done = subprocess.run(
-            [self._program, *map(str, arguments), *where],
-            input=stdin, capture_output=True, text=True, timeout=400, check=False,
-        )  # fmt: skip
-        assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
 
 
 def rendered(helm: Helm, values: dict[str, Any], namespace: str = NAMESPACE) -> list[dict[str, Any]]:
@@ -102,6 +96,10 @@ def test_lint_finds_nothing(helm: Helm) -> None:
         ({"prometheus": {"secretKeys": ["secret"]}}, "/prometheus/secretKeys/0"),
         ({"storrage": {}}, "storrage"),
         ({"replicas": 2}, "replicas: more than one needs"),
+        (
+            {"optunaDashboard": {"enabled": True}, "storage": {"url": "sqlite:////var/lib/kubestudy/db"}},
+            "optunaDashboard.enabled: cannot open a SQLite file",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -120,10 +118,9 @@ def test_the_api_server_takes_what_is_rendered(helm: Helm, cluster: Cluster, val
             # A pod is judged only where its service account is.
             trying = () if document["kind"] == "ServiceAccount" else ("--dry-run=server",)
             cluster.kubectl("apply", *trying, "-f", "-", stdin=json.dumps(document))
-        (deployment,) = (o for o in objects if o["kind"] == "Deployment")
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+        for pod in (o["spec"]["template"]["spec"] for o in objects if o["kind"] == "Deployment"):
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert all(c["securityContext"]["readOnlyRootFilesystem"] is True for c in pod["containers"])
     finally:
         for name in made:
             cluster.kubectl("delete", "namespace", name, "--wait=false")
@@ -161,6 +158,24 @@ def test_monitors_and_rules_are_rendered_for_the_prometheus_operator(helm: Helm)
     assert pods["podMetricsEndpoints"][0]["port"] == "metrics"
 
 
+def test_dashboards_are_rendered_for_the_sidecar_and_for_the_grafana_operator(helm: Helm) -> None:
+    """The Grafana operator's CRD is not here; every panel's expression is tried in test_dashboards.py."""
+    objects = rendered(helm, {"dashboards": {"enabled": True, "grafanaOperator": {"enabled": True}}})
+    texts = {path.name: path.read_text() for path in (CHART / "dashboards").glob("*.json")}
+    maps = [o for o in objects if o["kind"] == "ConfigMap"]
+    assert {text for o in maps for text in o["data"].values()} == set(texts.values())
+    assert all(o["metadata"]["labels"]["grafana_dashboard"] == "1" for o in maps)
+    assert {o["spec"]["json"] for o in objects if o["kind"] == "GrafanaDashboard"} == set(texts.values())
+
+
+def test_the_readme_is_what_helm_docs_makes_of_the_values(tmp_path: Path) -> None:
+    copy = shutil.copytree(CHART, tmp_path / CHART.name)
+    (copy / "README.md").unlink()
+    subprocess.run([HELM_DOCS.programs() / "helm-docs", f"--chart-search-root={tmp_path}"], check=True, timeout=60)
+    assert (copy / "README.md").read_text() == (CHART / "README.md").read_text(), "run make chart"
+    assert "|  |" not in (copy / "README.md").read_text(), "every value is described"
+
+
 @pytest.fixture(scope="module")
 def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A release in charge of one namespace, which it returns."""
@@ -173,7 +188,7 @@ def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory)
     # The CRD is there already, by kubectl.
     said = helm(
         "install", RELEASE, CHART, "-n", NAMESPACE, "--set", f"namespaces[0]={looked_after}",
-        "--take-ownership", "--force-conflicts", "--wait", "--timeout=3m",
+        "--set=optunaDashboard.enabled=true", "--take-ownership", "--force-conflicts", "--wait", "--timeout=3m",
     )  # fmt: skip
     assert f"helm test {RELEASE} -n {NAMESPACE}" in said
     assert f"kubectl rollout status deployment/{NAME} -n {NAMESPACE}" in said
@@ -184,6 +199,51 @@ def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory)
 def test_helm_test_runs_two_trials(helm: Helm, release: str) -> None:
     said = helm("test", RELEASE, "-n", NAMESPACE, "--timeout=4m")
     assert "Succeeded" in said
+
+
+WATCHED = """
+import time
+from kubestudy_trainer import Trial
+trial = Trial.current()
+if trial.number == 1:
+    raise SystemExit(1)
+for step in range(1, 41):
+    trial.report(step, y=trial.params["x"])
+    time.sleep(0.4)
+trial.finish(y=trial.params["x"])
+"""
+
+
+def test_every_panel_of_the_dashboards_shows_something(real: Cluster, release: str, tmp_path: Path) -> None:
+    """Every expression, its variables filled in, on a real Prometheus that watched a real study and its operator."""
+    prometheus = Prometheus(real, tmp_path / "prometheus").up()
+    try:
+        made = container_study(
+            "watched",
+            {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", WATCHED]},
+            parameters=[{"name": "x", "type": "float", "low": 0, "high": 1}],
+            sampler={"name": "random", "seed": 1},
+            pruner={"name": "median", "options": {"n_startup_trials": 1}},
+            parallelism=2,
+            budget={"maxTrials": 5},
+        )
+        made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
+            "terminationGracePeriodSeconds": 2,
+            "nodeSelector": {"kubernetes.io/hostname": "node1"},
+        }
+        began = time.time()
+        study = Study(real, release, "watched").apply(made)
+        counts = study.until_phase("Complete", seconds=240)["trials"]
+        assert counts["failed"] == 1 and counts["pruned"]
+        time.sleep(3)  # two more scrapes
+        values = {"namespace": release, "study": "watched", "metric": "y"}
+        tried = list(panels(CHART / "dashboards", values))
+        assert len(tried) > 25
+        empty = [f"{what}: {expr}" for what, expr in tried if not prometheus.range(expr, began)]
+        assert empty == []
+    finally:
+        prometheus.down()
+        real.kubectl("delete", "hps", "watched", "-n", release, "--timeout=30s")
 
 
 def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: Cluster, release: str) -> None:
@@ -200,6 +260,9 @@ def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: C
     assert json.loads(said)["logger"].startswith("kubestudy")
     helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--wait", "--timeout=3m")
     goes_on()
+    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-optuna-dashboard:http/proxy/api/studies"
+    shown = json.loads(real.kubectl("get", "--raw", at))["study_summaries"]
+    assert f"{release}/going/{study.body['metadata']['uid']}" in {one["study_name"] for one in shown}
     helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")
     total = study.status["trials"]["total"]
     assert real.get("pvc", NAME, namespace=NAMESPACE), "the histories stay"

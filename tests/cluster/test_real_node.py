@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sysconfig
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,19 @@ def test_the_operators_pod_is_restricted_and_has_no_torch(deployed: Deployed) ->
         "import importlib.util as u, json; print(json.dumps(u.find_spec('torch') is None))",
     )  # fmt: skip
     assert json.loads(found) is True
+
+
+def test_images_say_what_they_are_and_run_as_nobody() -> None:
+    for archive, title in (
+        (images.image("operator:1", "operator/Dockerfile"), "KubeStudy operator"),
+        (images.image("trainer:1", "trainer-image/Dockerfile", {"TORCH_PATH": "/opt/torch"}), "KubeStudy trainer"),
+    ):
+        with tarfile.open(archive) as tar:
+            (manifest,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+            config = json.load(tar.extractfile(manifest["Config"]) or io.BytesIO())["config"]
+        labels = config["Labels"]
+        assert labels["org.opencontainers.image.title"] == title
+        assert labels["org.opencontainers.image.version"] == "0.1.0"
+        assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+        assert config["User"] == "65532:65532"
+        assert config["Entrypoint"][0] not in ("sh", "/bin/sh", "bash")

@@ -48,3 +48,46 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [""], resources: [events], verbs: [create]}
 {{- end -}}
+
+{{- define "kubestudy.image" -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+
+{{/* The storage, as the operator and Optuna Dashboard are told of it. */}}
+{{- define "kubestudy.storage" -}}
+{{- if .Values.storage.urlSecret.name -}}
+- name: KUBESTUDY_STORAGE
+  valueFrom: {secretKeyRef: {name: {{ .Values.storage.urlSecret.name }}, key: {{ .Values.storage.urlSecret.key }}}}
+{{- else -}}
+- {name: KUBESTUDY_STORAGE, value: {{ default "/var/lib/kubestudy" .Values.storage.url | quote }}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kubestudy.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "kubestudy.restrictedPod" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* Optuna Dashboard's container, but for its mounts. */}}
+{{- define "kubestudy.dashboard" -}}
+name: optuna-dashboard
+image: {{ include "kubestudy.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args: [dashboard, --host=0.0.0.0, --port=8081]
+env:
+{{ include "kubestudy.storage" . }}
+ports:
+- {name: optuna, containerPort: 8081}
+readinessProbe: {httpGet: {path: /dashboard, port: optuna}, periodSeconds: 10}
+resources: {{- toYaml .Values.optunaDashboard.resources | nindent 2 }}
+securityContext: {{- include "kubestudy.restricted" . | nindent 2 }}
+{{- end -}}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from support.cluster.node import install_packages, why_not_here
-from support.cluster.tools import CONTAINERD, CONTROL_PLANE, HELM, KWOK, NODE, PROMETHEUS, kubernetes
+from support.cluster.tools import CONTAINERD, CONTROL_PLANE, HELM, HELM_DOCS, KWOK, NODE, PROMETHEUS, kubernetes
 
 
 def main() -> None:
     """Build what is missing; nothing is left to be built inside a test, whose time is limited."""
-    tools = [kubernetes(*CONTROL_PLANE), KWOK, HELM, PROMETHEUS]
+    tools = [kubernetes(*CONTROL_PLANE), KWOK, HELM, HELM_DOCS, PROMETHEUS]
     if why_not_here() is None:
         install_packages()
         tools += [kubernetes(*NODE), CONTAINERD]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -57,3 +62,11 @@ class Prometheus:
     def down(self) -> None:
         """End it; its data stay."""
         processes.end(self.folder / "prometheus.pid")
+
+    def range(self, expression: str, since: float, step: float = 2.0) -> list[Any]:
+        """Return the series that an expression gives from a Unix time until now."""
+        form = {"query": expression, "start": since, "end": time.time(), "step": step}
+        url = f"{self.url}/api/v1/query_range?{urllib.parse.urlencode(form)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            found: list[Any] = json.load(answer)["data"]["result"]
+        return found

@@ -128,6 +128,7 @@ HELM = Tool(
     {"helm": "helm.sh/helm/v4/cmd/helm"},
     "-X helm.sh/helm/v4/internal/version.version=v4.3.1",
 )
+HELM_DOCS = Tool("helm-docs", "1.14.2", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"})
 PROMETHEUS = Tool(
     "prometheus",
     "3.15.0",

@@ -158,15 +158,29 @@ def report(
 
 @app.command()
 def dashboard(
-    named: Named,
+    named: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="A manifest, or the name of a study that was run here; left out, every study of --storage.",
+        ),
+    ] = None,
     directory: Directory = None,
-    storage: Storage = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Optuna storage URL, or the folder of an operator's journals; a study's own journal if left out.",
+            envvar="KUBESTUDY_STORAGE",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="The port to listen on; 0 for a free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Open Optuna Dashboard on a study's storage, until Ctrl-C."""
+    """Open Optuna Dashboard on a study's storage, or on all studies of one, until Ctrl-C."""
     from kubestudy.cli.history import serve_dashboard  # noqa: PLC0415
 
+    if named is None and storage is None:
+        raise typer.BadParameter("name a study, or a --storage to see all studies of", param_hint="FILE|NAME")
     raise typer.Exit(serve_dashboard(named, directory, storage, host, port))
 
 

@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 from kubestudy.api.manifest import load
 from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
 from kubestudy.search.history import History
+from kubestudy.search.shelf import JournalShelf
 from kubestudy.search.storage import has_password, masked, open_storage
 from kubestudy.study.ports import StudyError
 
@@ -95,3 +96,19 @@ def history_of(named: str, directory: Path | None, storage: str | None) -> tuple
         where = "" if place.folder.path.is_absolute() else f" (from {Path.cwd()}; its folder can be named with --dir)"
         raise StudyError(f"no study was run in {place.folder.path}{where}{there}")
     return place, History(place.open(), place.name, place.where)
+
+
+def open_all(storage: str) -> BaseStorage:
+    """Open everything that an operator keeps.
+
+    Args:
+        storage: Its folder of journals, or its database URL.
+
+    Raises:
+        StudyError: There is no such folder, or the database cannot be opened.
+    """
+    if "://" in storage:
+        return open_storage(storage)
+    if not Path(storage).is_dir():
+        raise StudyError(f"there is no folder {storage}: --storage names an operator's folder of journals, or a URL")
+    return JournalShelf(Path(storage))

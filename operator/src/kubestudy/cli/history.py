@@ -15,7 +15,7 @@ from kubestudy.api.manifest import load
 from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.find import history_of
+from kubestudy.cli.find import history_of, open_all
 from kubestudy.cli.output import Format, complain, emit, emit_table, note, out
 from kubestudy.cli.progress import short
 from kubestudy.report.page import write_report
@@ -116,10 +116,12 @@ def write_to(target: Path, study: HyperparameterStudy, history: History) -> Exit
     return Exit.COMPLETED
 
 
-def serve_dashboard(named: str, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
-    """Serve Optuna Dashboard until interrupted."""
+def serve_dashboard(named: str | None, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
+    """Serve Optuna Dashboard until interrupted: on one study, or on all of a storage."""
     quiet()
     try:
+        if named is None:
+            return serve(open_all(storage or ""), host, port)
         place, _ = history_of(named, directory, storage)
         return serve(place.open(), host, port)
     except (StudyError, ManifestError) as error:

@@ -111,15 +111,14 @@ class PrometheusServer:
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._context()))
         headers = dict(access.headers)
-        auth = None
         if access.token_file is not None:
             headers["Authorization"] = f"Bearer {_secret(access.token_file)}"
         elif access.username is not None:
             password = "" if access.password_file is None else _secret(access.password_file)
-            auth = aiohttp.BasicAuth(access.username, password)
+            headers["Authorization"] = aiohttp.encode_basic_auth(access.username, password)
         async with self._session.post(
             access.url.rstrip("/") + path,
-            data=form, headers=headers, auth=auth, timeout=aiohttp.ClientTimeout(total=timeout + 1),
+            data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout + 1),
         ) as answer:  # fmt: skip
             text = await answer.text()
         return _data(answer.status, text, self.url)

@@ -1,0 +1,154 @@
+"""All journals of a folder as one storage to look at: what Optuna Dashboard shows of an operator's studies.
+
+Each journal numbers its studies and trials from zero; here their ids begin where no other journal's do. Nothing can be
+written: the operator is each journal's only writer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from kubestudy.search.storage import open_storage
+from kubestudy.study.ports import StudyError
+
+# More than any study has trials; ids stay whole numbers that a browser can hold (2^53).
+_STRIDE = 10**8
+
+
+class JournalShelf(BaseStorage):
+    """The studies of a folder's journals, read-only. New journals appear as they come.
+
+    Args:
+        folder: The folder; journals are `NAMESPACE/NAME.UID.log` in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._paths: list[Path] = []
+        self._storages: list[BaseStorage] = []
+
+    def _all(self) -> Iterator[tuple[int, BaseStorage]]:
+        known = set(self._paths)
+        for path in sorted(self._folder.glob("*/*.log")):
+            if path not in known:
+                self._storages.append(open_storage(path))
+                self._paths.append(path)
+        return ((i, s) for i, s in enumerate(self._storages) if self._paths[i].exists())
+
+    def _of(self, number: int) -> tuple[BaseStorage, int, int]:
+        """Return the storage of a study's or trial's id, the id there, and what to add to ids from there."""
+        place, inner = divmod(number, _STRIDE)
+        if place >= len(self._storages):
+            list(self._all())
+        if place >= len(self._storages):
+            raise KeyError(number)
+        return self._storages[place], inner, place * _STRIDE
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Return every study."""
+        found = []
+        for place, storage in self._all():
+            for study in storage.get_all_studies():
+                moved = copy.copy(study)
+                moved._study_id += place * _STRIDE
+                found.append(moved)
+        return found
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Return a study's id."""
+        for study in self.get_all_studies():
+            if study.study_name == study_name:
+                return int(study._study_id)
+        raise KeyError(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """Return a study's name."""
+        storage, inner, _ = self._of(study_id)
+        return storage.get_study_name_from_id(inner)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Return which way a study's objectives go."""
+        storage, inner, _ = self._of(study_id)
+        return storage.get_study_directions(inner)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return what is kept with a study."""
+        storage, inner, _ = self._of(study_id)
+        return storage.get_study_user_attrs(inner)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return what Optuna keeps with a study."""
+        storage, inner, _ = self._of(study_id)
+        return storage.get_study_system_attrs(inner)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Return a trial."""
+        storage, inner, more = self._of(trial_id)
+        return _moved(storage.get_trial(inner), more)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return a study's trials."""
+        storage, inner, more = self._of(study_id)
+        return [_moved(trial, more) for trial in storage.get_all_trials(inner, deepcopy, states)]
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _refuse(self) -> NoReturn:
+        raise StudyError("histories can be looked at here, not changed: the operator alone writes them")
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def delete_study(self, study_id: int) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_param(self, trial_id: int, param_name: str, value: float, distribution: BaseDistribution) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+
+def _moved(trial: FrozenTrial, more: int) -> FrozenTrial:
+    moved = copy.copy(trial)
+    moved._trial_id += more
+    return moved
