@@ -14,7 +14,7 @@ BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buil
 BUILD_ARGS ?=
 LABELS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test coverage lint bench browser chart cluster cluster-down images image-cpu lock clean
+.PHONY: help setup run test coverage lint bench browser chart docs cluster cluster-down images image-cpu lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -84,6 +84,11 @@ lock:
 chart: setup
 	$(BIN)/python charts/make_dashboards.py
 	cd tests && ../$(BIN)/python -m support.cluster.chart_readme
+
+# The pages of docs/, as a site in site/; the reference is generated from the models, the settings and the chart.
+docs: setup
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv .kubestudy .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,0 +1,89 @@
+"""Writes docs/reference from the models, the settings and the chart (`make docs`). A test keeps both equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kubestudy.api.crd import definition
+from kubestudy.controller.settings import Settings
+
+FOLDER = Path(__file__).parent / "reference"
+CHART = Path(__file__).parents[1] / "charts" / "kubestudy" / "README.md"
+_FLAGS = {
+    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
+    "lease_namespace",
+}  # fmt: skip
+_NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
+
+
+def study() -> str:
+    """Return the page of a study's fields, from the CRD's schema."""
+    schema = definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    lines = [
+        "# Every field of a study",
+        "",
+        "Generated from the models, as `kubectl explain hps.spec` prints it; [the manifest](../manifest.md) explains.",
+    ]
+    for part in ("spec", "status"):
+        lines += ["", f"## {part}", "", "| field | type | default | |", "|---|---|---|---|"]
+        lines += [
+            f"| `{path}` | {kind} | {default} | {text} |" for path, kind, default, text in _rows(schema[part], part)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
+    required = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        at = f"{path}.{name}"
+        array = field.get("type") == "array"
+        inner = field["items"] if array else field
+        kind = field.get("type", "any") + (f" of {inner.get('type', 'any')}" if array else "")
+        if "enum" in inner:
+            kind = ", ".join(f"`{word}`" for word in inner["enum"])
+        default = "required" if name in required else _shown(field.get("default"))
+        yield at, kind, default, field.get("description", "").replace("|", "\\|")
+        if inner.get("properties"):
+            yield from _rows(inner, at + ("[]" if array else ""))
+
+
+def _shown(default: Any) -> str:
+    if default is None or default in ([], {}) or isinstance(default, dict):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def settings() -> str:
+    """Return the page of the operator's settings."""
+    lines = [
+        "# The operator's settings",
+        "",
+        "Each by flag, else by variable; [the operator](../operator.md) explains.",
+        "",
+        "| flag | variable | default | |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        flag = {"namespaces": _NAMESPACES, "leader_election": _ELECTION}.get(name)
+        flag = flag or (f"`--{name.replace('_', '-')}`" if name in _FLAGS else "")
+        made = field.default_factory is not None or field.default is None
+        default = "" if made or field.default == () else f"`{field.default}`"
+        lines.append(f"| {flag} | `KUBESTUDY_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def chart() -> str:
+    """Return the page of the chart, which helm-docs makes of its values."""
+    return CHART.read_text()
+
+
+def files() -> dict[str, str]:
+    """Return the pages' texts by file name."""
+    return {"study.md": study(), "settings.md": settings(), "chart.md": chart()}
+
+
+if __name__ == "__main__":
+    for name, text in files().items():
+        (FOLDER / name).write_text(text)

@@ -1,0 +1,59 @@
+"""The documentation: a site without broken links, and references that are what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubestudy.api.validation import validate
+from kubestudy.search.checks import search_problems
+from support.manifests import manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """A link, or an anchor, that leads nowhere is a warning, and so is a page that no menu names."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "katib" / "index.html").is_file()
+
+
+def test_the_committed_references_are_the_generated_ones() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    committed = {path.name: path.read_text() for path in module.FOLDER.glob("*.md")}
+    assert committed == module.files(), "run make chart docs and commit what they write"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "trainer-image/README.md"])
+def test_links_between_files_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        if "://" not in link:
+            assert (path.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_what_pages_show_as_yaml_is_yaml(page: Path) -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL):
+        assert list(yaml.safe_load_all(block))
+
+
+def test_the_study_of_promql_is_valid() -> None:
+    """What the page leaves out of the spec is added; what it shows stays as it is."""
+    (shown, *_) = re.findall(r"```yaml\n(.*?)```", (DOCS / "promql.md").read_text(), flags=re.DOTALL)
+    _, problems = validate(manifest(**yaml.safe_load(shown)["spec"]), search_problems)
+    assert problems == []
