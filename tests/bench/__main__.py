@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from bench import ask, beale, cluster, digits, memory, noop, scale
+from bench import ask, beale, cluster, digits, memory, metrics, noop, pruning, scale
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "ask": ask.main,
@@ -17,6 +17,8 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "memory": memory.main,
     "digits": digits.main,
     "beale": beale.main,
+    "pruning": pruning.main,
+    "metrics": metrics.main,
     "cluster": cluster.main,
     "scale": scale.main,
 }

@@ -18,6 +18,7 @@ from kubestudy.search.space import grid
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
 from kubestudy.study.ports import Memory
+from kubestudy.study.trial import Sample
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, spec_of
 
 SPACE = (LR, LAYERS, OPTIMIZER)
@@ -212,7 +213,7 @@ def pruning(spec: StudySpec, place: Path) -> OptunaSearch:
         good = search.ask()
         assert good is not None
         for step in range(1, 6):
-            assert not search.report(good.number, step, 1.0 / step)
+            assert not search.report([(good.number, Sample("loss", step, 1.0 / step))])
         search.tell(good.number, Complete((0.2,), {}))
     return search
 
@@ -222,9 +223,9 @@ def test_the_median_pruner_gives_a_hopeless_trial_up_and_leaves_a_good_one(journ
     search = pruning(spec_of(pruner={"name": "median", "options": options}), journal)
     bad, good = search.ask(), search.ask()
     assert bad and good
-    assert not search.report(bad.number, 1, 99.0), "still warming up"
-    assert not search.report(good.number, 3, 0.01)
-    assert search.report(bad.number, 3, 99.0)
+    assert not search.report([(bad.number, Sample("loss", 1, 99.0))]), "still warming up"
+    assert not search.report([(good.number, Sample("loss", 3, 0.01))])
+    assert search.report([(bad.number, Sample("loss", 3, 99.0))])
     search.tell(bad.number, Pruned({}))
     assert search.tally.pruned == 1
     assert raw(journal).trials[bad.number].state is optuna.trial.TrialState.PRUNED
@@ -234,9 +235,9 @@ def test_a_step_is_judged_once_however_often_it_is_read(journal: Path) -> None:
     search = pruning(spec_of(pruner={"name": "median", "options": {"n_startup_trials": 1}}), journal)
     bad = search.ask()
     assert bad
-    assert search.report(bad.number, 3, 99.0)
-    assert not search.report(bad.number, 3, 99.0)
-    assert not search.report(bad.number, 3, 0.0)
+    assert search.report([(bad.number, Sample("loss", 3, 99.0))])
+    assert not search.report([(bad.number, Sample("loss", 3, 99.0))])
+    assert not search.report([(bad.number, Sample("loss", 3, 0.0))])
     assert raw(journal).trials[bad.number].intermediate_values == {3: 99.0}
 
 
@@ -244,7 +245,7 @@ def test_the_whole_curve_is_kept_though_few_steps_were_seen(journal: Path) -> No
     search = reopen(spec_of(), journal)
     asked = search.ask()
     assert asked
-    search.report(asked.number, 2, 5.0)
+    search.report([(asked.number, Sample("loss", 2, 5.0))])
     curve = {"loss": ((1, 9.0), (2, 7.0), (100, 3.0), (101, 2.5)), "other": ((50, 1.0),)}
     search.tell(asked.number, Complete((2.0,), curve))
     assert raw(journal).trials[0].intermediate_values == {1: 9.0, 2: 5.0, 100: 3.0}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Container, Mapping
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from kubestudy.api.problems import Problem, did_you_mean
 from kubestudy.api.study import Pruner, PrunerName
@@ -62,3 +64,32 @@ def make_pruner(pruner: Pruner) -> optuna.pruners.BasePruner:
         wrapped = options.pop(_WRAPPED, None)
         options[_WRAPPED] = None if wrapped is None else make_pruner(Pruner.model_validate(wrapped))
     return _CLASSES[pruner.name](**options)
+
+
+class Judge:
+    """Asks a study's pruner about several trials; finished trials, which do not change meanwhile, are listed once.
+
+    Args:
+        study: The study.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._complete: list[FrozenTrial] | None = None
+
+    def gives_up(self, trial: optuna.Trial) -> bool:
+        """Tell whether a running trial is hopeless, as `Trial.should_prune` does."""
+        frozen = copy.copy(self._study._storage.get_trial(trial._trial_id))
+        # Pruners ask a study for its trials and its direction, and some for its storage.
+        return bool(self._study.pruner.prune(self, frozen))  # type: ignore[arg-type]
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """Return the study's trials, as `Study.get_trials` does."""
+        if deepcopy or states != (TrialState.COMPLETE,):
+            return self._study.get_trials(deepcopy, states)
+        if self._complete is None:
+            self._complete = self._study.get_trials(deepcopy=False, states=states)
+        return self._complete
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -22,14 +22,14 @@ from kubestudy.api.values import Value
 from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.search.pruners import make_pruner
+from kubestudy.search.pruners import Judge, make_pruner
 from kubestudy.search.rungs import rung
 from kubestudy.search.samplers import GridSampler, make_sampler
 from kubestudy.search.space import in_tree_order, suggest
-from kubestudy.search.storage import storage_errors
+from kubestudy.search.storage import storage_errors, together
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
 from kubestudy.study.ports import Memory
-from kubestudy.study.trial import Curve, Suggestion, Unfinished
+from kubestudy.study.trial import Curve, Sample, Suggestion, Unfinished
 
 # What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.
 ATTR_SPEC = "kubestudy:spec"
@@ -153,13 +153,16 @@ class OptunaSearch:
             self._open[trial.number] = trial
             return Suggestion(trial.number, suggest(trial, self._ordered))
 
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Record a running trial's value at a step's rung; tell whether the trial is hopeless."""
-        trial = self._open[number]
-        with self._errors():
-            if not self._record(trial, step, value, self._rungs(trial)):
-                return False
-            return bool(trial.should_prune())
+    def report(self, samples: Iterable[tuple[int, Sample]]) -> frozenset[int]:
+        """Record running trials' values at their steps' rungs; return those that are hopeless."""
+        hopeless = set()
+        with self._errors(), together(self._study._storage):
+            judge = Judge(self._study)
+            for number, sample in samples:
+                trial = self._open[number]
+                if self._record(trial, sample.step, sample.value, self._rungs(trial)) and judge.gives_up(trial):
+                    hopeless.add(number)
+        return frozenset(hopeless)
 
     def mark_stopping(self, number: int, cause: StopCause) -> None:
         """Record why a trial is told to stop."""

@@ -15,8 +15,9 @@ from typing import Any
 import optuna
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
+from kubestudy.search.journal import GatheringJournal
 from kubestudy.study.ports import StudyError
 
 # A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
@@ -100,7 +101,7 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = str(place.resolve())
             lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
-            return JournalStorage(JournalFileBackend(path, lock_obj=lock))
+            return JournalStorage(GatheringJournal(path, lock_obj=lock))
     with storage_errors(masked(place)):
         try:
             return RDBStorage(place)
@@ -170,3 +171,14 @@ def _cut_torn_line(journal: Path) -> None:
             file.truncate(kept)
     except FileNotFoundError:
         return
+
+
+@contextlib.contextmanager
+def together(storage: BaseStorage) -> Iterator[None]:
+    """Write what is recorded meanwhile in one go, where the storage is a journal of our own."""
+    journal = getattr(storage, "_backend", None)
+    if isinstance(journal, GatheringJournal):
+        with journal.gathered():
+            yield
+    else:
+        yield

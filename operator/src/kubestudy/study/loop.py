@@ -316,9 +316,7 @@ class StudyLoop:
         fresh = self._readings.finished(self._live, self.study.spec.objectives[0].name)
         self._readings.begin([t for t in self._live.values() if t.metrics_url and t.number not in self._stopping])
         if fresh and self._search.prunes:
-            self._hopeless |= await self._off(
-                lambda: {n for n, sample in fresh if self._search.report(n, sample.step, sample.value)}
-            )
+            self._hopeless |= await self._off(partial(self._search.report, fresh))
 
     # --- acting ----------------------------------------------------------------------------------------------------
 

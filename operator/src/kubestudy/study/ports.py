@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,8 +75,8 @@ class Search(Protocol):
     def ask(self) -> Suggestion | None:
         """Suggest and record one more trial; None when the search is exhausted."""
 
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Record a running trial's value of the (single) objective at a step; tell whether it is hopeless."""
+    def report(self, samples: Iterable[tuple[int, Sample]]) -> Set[int]:
+        """Record running trials' values of the (single) objective; return the trials that are hopeless by them."""
 
     def mark_stopping(self, number: int, cause: StopCause) -> None:
         """Record why a trial is told to stop, so that its end is understood even after a restart."""
