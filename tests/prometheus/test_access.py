@@ -15,7 +15,8 @@ import trustme
 import yaml
 from aiohttp import web
 
-from kubestudy.metrics.server import Access, PrometheusError, PrometheusServer
+from kubestudy.metrics.prometheus import expression_of
+from kubestudy.metrics.server import Access, PrometheusError, PrometheusServer, Series
 from support.cluster import processes
 from support.cluster.tools import PROMETHEUS
 from support.wait import until
@@ -62,6 +63,17 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
     until(lambda: number(found) == 3.0, 60, 0.5, "an answer")
     yield found
     processes.end(folder / "prometheus.pid")
+
+
+def test_prometheus_takes_what_readings_send(access: Access) -> None:
+    async def ask(*, gpus: bool) -> list[Series]:
+        server = PrometheusServer(access)
+        try:
+            return await server.query(expression_of("team", "a.b-0123456789-", gpus=gpus))
+        finally:
+            await server.close()
+
+    assert [asyncio.run(ask(gpus=gpus)) for gpus in (False, True)] == [[], []]
 
 
 def asked(access: Access) -> float:

@@ -244,6 +244,16 @@ def test_a_report_replaces_the_last_one(study: Callable[..., Any], tmp_path: Pat
     assert [p.name for p in target.parent.iterdir()] == ["report.html"]
 
 
+def test_gpus_have_a_column_where_anybody_told_how_busy_they_were(study: Callable[..., Any], tmp_path: Path) -> None:
+    made = study()
+    made.run(1, lambda asked: complete(1.0))
+    assert "GPU busy" not in made.report(tmp_path / "report.html").read_text()
+    asked = made.search.ask()
+    made.search.tell(asked.number, complete(2.0), gpu_utilization=87.6)
+    text = made.report(tmp_path / "report.html").read_text()
+    assert "<th>GPU busy</th>" in text and "<td>88 %</td>" in text
+
+
 def test_a_plot_that_fails_does_not_cost_the_report(
     study: Callable[..., Any], show: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

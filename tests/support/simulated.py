@@ -62,6 +62,7 @@ class World:
     seconds: Callable[[int], float] = lambda _: 20.0
     gpus: int = 0
     curve: Callable[[Suggestion, float], float] | None = None
+    busy: Callable[[int], float] | None = None
     measure: Callable[[int], Mapping[str, float]] = lambda _: {}
     now: float = 1e9
     runs: dict[int, Run] = field(default_factory=dict)
@@ -198,6 +199,8 @@ class SimulatedMetrics:
             if run is not None and self.world.curve is not None:
                 passed = self.world.now - run.started
                 readings[trial.number] = [Sample("loss", int(passed), self.world.curve(run.trial, passed))]
+                if self.world.busy is not None:
+                    readings[trial.number].append(Sample("DCGM_FI_DEV_GPU_UTIL", 0, self.world.busy(trial.number)))
         return readings
 
 

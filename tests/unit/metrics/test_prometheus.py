@@ -73,3 +73,20 @@ def test_a_server_that_is_not_there_is_a_trouble_that_says_so_and_is_asked_less_
 
 def test_a_text_becomes_a_promql_string() -> None:
     assert quoted('a"b\\c\n') == '"a\\"b\\\\c\\n"'
+
+
+def gpu(value: float, **labels: str) -> Series:
+    return Series({"__name__": "DCGM_FI_DEV_GPU_UTIL", "gpu": "0", "UUID": "GPU-0"} | labels, value)
+
+
+def test_how_busy_the_gpus_are_is_their_mean_whichever_label_names_the_pod() -> None:
+    found = samples_in(
+        [
+            *both(0.5, 7),
+            gpu(90.0, pod="demo-3-abc"),
+            gpu(70.0, exported_pod="demo-3-abc", pod="dcgm-exporter-x", UUID="GPU-1"),
+            gpu(10.0, pod="somebody-else"),
+        ],
+        {3: "demo-3-abc"},
+    )
+    assert found == {3: [Sample("loss", 7, 0.5), Sample("DCGM_FI_DEV_GPU_UTIL", 0, 80.0)]}

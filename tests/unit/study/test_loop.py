@@ -347,3 +347,9 @@ def test_a_pruner_without_anything_to_go_by_is_told_of_once(journal: Path) -> No
     told = [event for event in audience.events if event.reason == "NothingToPruneBy"]
     assert len(told) == 1
     assert "median" in told[0].message
+
+
+def test_how_busy_gpus_were_is_kept_with_the_trial(journal: Path) -> None:
+    world = World(seconds=lambda _: 30.0, curve=lambda *_: 0.5, busy=lambda number: 60.0 + number)
+    run(study(budget={"maxTrials": 2}), world, journal)
+    assert [record.gpu_utilization for record in records(journal)] == [60.0, 61.0]

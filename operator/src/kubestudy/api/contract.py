@@ -27,6 +27,9 @@ METRIC_STEP = "kubestudy_trial_step"
 # What a promql expression may name, as $(study).
 PROMQL_VARIABLES = frozenset({"study", "trial", "job", "pods", "namespace", "start", "end", "window"})
 
+# How busy a GPU is, in percent: what NVIDIA's DCGM exporter calls it.
+DCGM_UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"
+
 GPU_RESOURCE = "nvidia.com/gpu"
 
 EXIT_BAD_PARAMETERS = 2

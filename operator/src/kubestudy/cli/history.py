@@ -74,6 +74,7 @@ def as_data(record: TrialRecord) -> dict[str, Any]:
         "params": dict(record.params),
         "reason": record.reason,
         "seconds": record.seconds,
+        "gpuUtilization": record.gpu_utilization,
         "lastStep": None if record.last is None else record.last[0],
     }
 

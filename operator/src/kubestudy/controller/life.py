@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kubestudy.api.checks import gpus_of
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import Budget, HyperparameterStudy, Metadata, StudySpec
 from kubestudy.api.validation import validate
@@ -225,7 +226,7 @@ class StudyLife:
         runtime = ClusterRuntime(
             self._owner(), study.spec, services.api, services.cache, clock=services.clock, launched=relaunched
         )
-        metrics = self._metrics()
+        metrics = self._metrics(study.spec)
         before = self._status.conditions if self._status is not None else ()
         loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before, gauge)
         self._loop, self._runtime = loop, runtime
@@ -244,11 +245,11 @@ class StudyLife:
             metrics.close()
             await runtime.close()
 
-    def _metrics(self) -> PrometheusMetrics | ScrapedMetrics:
+    def _metrics(self, spec: StudySpec) -> PrometheusMetrics | ScrapedMetrics:
         server = self._services.prometheus
         if server is None:
             return ScrapedMetrics(interval=_SCRAPE_SECONDS)
-        return PrometheusMetrics(server, self.namespace, job_prefix(self.name, self.uid))
+        return PrometheusMetrics(server, self.namespace, job_prefix(self.name, self.uid), gpus=gpus_of(spec) > 0)
 
     # --- the loop's audience ---------------------------------------------------------------------------------------
 

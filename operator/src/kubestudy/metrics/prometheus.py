@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from kubestudy.api.contract import METRIC_NAME, METRIC_STEP
+from kubestudy.api.contract import DCGM_UTILIZATION, METRIC_NAME, METRIC_STEP
 from kubestudy.metrics.server import PrometheusError, PrometheusServer, Series
 from kubestudy.study.ports import Trouble
 from kubestudy.study.trial import Observed, Sample
@@ -30,15 +30,20 @@ class PrometheusMetrics:
         namespace: The study's namespace.
         prefix: What the names of its Jobs begin with, up to the trial's number.
         interval: Seconds between two readings.
+        gpus: Whether its trials hold GPUs, of which DCGM may tell how busy they are.
     """
 
     def __init__(
-        self, server: PrometheusServer, namespace: str, prefix: str, interval: float = INTERVAL_SECONDS
+        self,
+        server: PrometheusServer,
+        namespace: str,
+        prefix: str,
+        interval: float = INTERVAL_SECONDS,
+        *,
+        gpus: bool = False,
     ) -> None:
         self._server = server
-        names = f"{METRIC_NAME}|{METRIC_STEP}"
-        pods = quoted(f"{re.escape(prefix)}[0-9]+-.+")
-        self._expression = f'{{__name__=~"{names}",namespace={quoted(namespace)},pod=~{pods}}}'
+        self.expression = expression_of(namespace, prefix, gpus=gpus)
         self._interval = interval
         self._failures = 0
         self._trouble: Trouble | None = None
@@ -56,7 +61,7 @@ class PrometheusMetrics:
     async def read(self, trials: Sequence[Observed]) -> Mapping[int, Sequence[Sample]]:
         """Return the last samples of each trial that Prometheus knows."""
         try:
-            series = await self._server.query(self._expression)
+            series = await self._server.query(self.expression)
         except (PrometheusError, OSError) as error:
             self._failures += 1
             self._trouble = Trouble(
@@ -71,6 +76,23 @@ class PrometheusMetrics:
         """Nothing is kept open here: the server is shared."""
 
 
+def expression_of(namespace: str, prefix: str, *, gpus: bool) -> str:
+    """Return the one expression that reads all trials of a study.
+
+    Args:
+        namespace: The study's namespace.
+        prefix: What the names of its Jobs begin with, up to the trial's number.
+        gpus: Whether to ask how busy their GPUs are. Where the exporter's own labels do not win over those of its
+            target, the pod that holds a GPU is named by `exported_pod`.
+    """
+    where, pods = quoted(namespace), quoted(f"{re.escape(prefix)}[0-9]+-.+")
+    names = "|".join([METRIC_NAME, METRIC_STEP, *([DCGM_UTILIZATION] if gpus else [])])
+    expression = f'{{__name__=~"{names}",namespace={where},pod=~{pods}}}'
+    if gpus:
+        expression += f" or {DCGM_UTILIZATION}{{exported_namespace={where},exported_pod=~{pods}}}"
+    return expression
+
+
 def samples_in(series: Sequence[Series], pods: Mapping[int, str | None]) -> dict[int, list[Sample]]:
     """Join values and steps.
 
@@ -80,7 +102,8 @@ def samples_in(series: Sequence[Series], pods: Mapping[int, str | None]) -> dict
         pods: The pod of each trial that runs now.
 
     Returns:
-        By trial, one sample a metric: of its present pod where that is there, and of the furthest step.
+        By trial, one sample a metric: of its present pod where that is there, and of the furthest step. With them, as
+        step 0, how busy its GPUs are on average.
     """
     halves: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
     for one in series:
@@ -99,7 +122,20 @@ def samples_in(series: Sequence[Series], pods: Mapping[int, str | None]) -> dict
     samples: dict[int, list[Sample]] = {}
     for (number, metric), (_, step, value) in best.items():
         samples.setdefault(number, []).append(Sample(metric, step, value))
+    for number, value in _utilization(series, pods).items():
+        samples.setdefault(number, []).append(Sample(DCGM_UTILIZATION, 0, value))
     return samples
+
+
+def _utilization(series: Sequence[Series], pods: Mapping[int, str | None]) -> dict[int, float]:
+    numbers = {pod: number for number, pod in pods.items() if pod is not None}
+    found: dict[int, dict[str, float]] = {}
+    for one in series:
+        labels = one.labels
+        number = numbers.get(labels.get("exported_pod") or labels.get("pod") or "")
+        if labels.get("__name__") == DCGM_UTILIZATION and number is not None and math.isfinite(one.value):
+            found.setdefault(number, {})[labels.get("UUID") or labels.get("gpu") or ""] = one.value
+    return {number: sum(gpus.values()) / len(gpus) for number, gpus in found.items()}
 
 
 def _number(text: str | None) -> int:

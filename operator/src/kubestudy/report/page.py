@@ -49,6 +49,7 @@ def write_report(study: HyperparameterStudy, history: History, target: Path) -> 
         failures=_failures(records),
         failure_rows=FAILURE_ROWS,
         reasons=any(record.reason for record in records),
+        gpus=any(record.gpu_utilization is not None for record in records),
         sections=[(s, [as_html(f) for f in s.figures]) for s in sections(history.study, history.metric_names)],
         params=params,
         records=records[-TABLE_ROWS:],

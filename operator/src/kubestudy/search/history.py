@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from kubestudy.api.values import Value
-from kubestudy.search.search import ATTR_SPEC, outcome_in
+from kubestudy.search.search import ATTR_GPU_UTILIZATION, ATTR_SPEC, outcome_in
 from kubestudy.search.storage import storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned
 from kubestudy.study.ports import StudyError
@@ -31,6 +31,7 @@ class TrialRecord:
         last: The last (step, value) of the objective that was recorded while it ran.
         started: When its parameters were suggested.
         ended: When its end was recorded.
+        gpu_utilization: How busy its GPUs were on average, in percent, where DCGM told.
     """
 
     number: int
@@ -41,6 +42,7 @@ class TrialRecord:
     last: tuple[int, float] | None = None
     started: datetime | None = None
     ended: datetime | None = field(default=None)
+    gpu_utilization: float | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -121,6 +123,7 @@ class History:
             last=None if step is None else (step, trial.intermediate_values[step]),
             started=trial.datetime_start,
             ended=trial.datetime_complete,
+            gpu_utilization=trial.user_attrs.get(ATTR_GPU_UTILIZATION),
         )
 
 

@@ -37,6 +37,7 @@ ATTR_MEMORY = "kubestudy:memory"
 ATTR_STOP = "kubestudy:stop"
 ATTR_END = "kubestudy:end"
 ATTR_GPU_SECONDS = "kubestudy:gpuSeconds"
+ATTR_GPU_UTILIZATION = "kubestudy:gpuUtilization"
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,9 @@ class OptunaSearch:
             trial.set_user_attr(ATTR_GPU_SECONDS, spent | {execution: round(gpu_seconds, 3)})
         self._tally = self._tally.with_gpu_seconds(gpu_seconds)
 
-    def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
+    def tell(
+        self, number: int, outcome: Complete | Pruned | Failed | Stopped, gpu_utilization: float | None = None
+    ) -> None:
         """Record what became of a trial; a trial that is finished already stays as it is."""
         trial = self._open.get(number)
         if trial is None:
@@ -188,6 +191,8 @@ class OptunaSearch:
             return
         with self._timed("tell"), self._errors():
             self._fill_in(trial, outcome.curve)
+            if gpu_utilization is not None:
+                trial.set_user_attr(ATTR_GPU_UTILIZATION, round(gpu_utilization, 1))
             match outcome:
                 case Complete(values, _, violations):
                     self._constrain(trial, violations)

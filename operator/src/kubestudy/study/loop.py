@@ -229,6 +229,7 @@ class StudyLoop:
     async def _settle(self, ended: Sequence[Observed]) -> None:
         """Record the ends of executions, each once: all that came together in one go to the search's thread."""
         outcomes = [(trial, self._outcome(trial)) for trial in ended]
+        busy = {trial.number: self._readings.gpu_utilization(trial.number) for trial in ended}
 
         def record() -> list[Tally]:
             """Return the tally after each."""
@@ -237,7 +238,7 @@ class StudyLoop:
                 if trial.end is not None and trial.end.gpu_seconds:
                     self._search.spend(trial.number, trial.started or 0.0, trial.end.gpu_seconds)
                 if not isinstance(outcome, Requeue):
-                    self._search.tell(trial.number, outcome)
+                    self._search.tell(trial.number, outcome, busy[trial.number])
                 after.append(self._search.tally)
             return after
 

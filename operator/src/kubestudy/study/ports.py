@@ -84,8 +84,13 @@ class Search(Protocol):
     def spend(self, number: int, started: float, gpu_seconds: float) -> None:
         """Record GPU time of the execution that started at a Unix time; doing so again changes nothing."""
 
-    def tell(self, number: int, outcome: Complete | Pruned | Failed | Stopped) -> None:
-        """Record what became of a trial, once: telling a finished trial again changes nothing."""
+    def tell(
+        self, number: int, outcome: Complete | Pruned | Failed | Stopped, gpu_utilization: float | None = None
+    ) -> None:
+        """Record what became of a trial, and how busy its GPUs were (percent), if anybody knows.
+
+        Telling a finished trial again changes nothing.
+        """
 
     def recall(self) -> Memory:
         """Return what was last remembered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Container, Mapping, Sequence
 
+from kubestudy.api.contract import DCGM_UTILIZATION
 from kubestudy.study.ports import Metrics, Trouble
 from kubestudy.study.trial import Observed, Sample
 
@@ -24,6 +25,8 @@ class Readings:
         self._next = 0.0
         self._samples: dict[int, dict[str, Sample]] = {}
         self._steps: dict[int, int] = {}
+        # By trial: how many readings told how busy its GPUs are, and the sum of what they told.
+        self._busy: dict[int, tuple[int, float]] = {}
 
     @property
     def under_way(self) -> set[asyncio.Future[Mapping[int, Sequence[Sample]]]]:
@@ -46,6 +49,12 @@ class Readings:
         """Forget a trial that ended."""
         self._samples.pop(number, None)
         self._steps.pop(number, None)
+        self._busy.pop(number, None)
+
+    def gpu_utilization(self, number: int) -> float | None:
+        """Return how busy a trial's GPUs were on average, in percent; None if nobody told."""
+        count, total = self._busy.get(number, (0, 0.0))
+        return total / count if count else None
 
     def finished(self, live: Container[int], metric: str) -> list[tuple[int, Sample]]:
         """Take in a reading that is done.
@@ -65,11 +74,18 @@ class Readings:
             if number not in live:
                 continue
             self._samples[number] = {sample.metric: sample for sample in samples}
+            self._note_gpus(number)
             sample = self._samples[number].get(metric)
             if sample is not None and sample.step > self._steps.get(number, -1):
                 self._steps[number] = sample.step
                 fresh.append((number, sample))
         return fresh
+
+    def _note_gpus(self, number: int) -> None:
+        sample = self._samples[number].get(DCGM_UTILIZATION)
+        if sample is not None:
+            count, total = self._busy.get(number, (0, 0.0))
+            self._busy[number] = (count + 1, total + sample.value)
 
     def begin(self, readable: Sequence[Observed]) -> None:
         """Begin the next reading, if it is due."""
