@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+import yaml
 
+from kubestudy.search.shelf import JournalShelf
 from support.cluster import images
-from support.cluster.cluster import Cluster, Operator, start_operator
+from support.cluster.cluster import ROOT, Cluster, Operator, start_operator
 from support.cluster.prometheus import Prometheus
-from support.cluster.studies import Study, container_study
+from support.cluster.studies import Study, container_study, torch_volume, with_torch
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(1800)  # the first time it builds Prometheus
@@ -79,3 +85,67 @@ def test_hopeless_trials_are_pruned_by_what_prometheus_saw_though_it_is_away_for
     # Random sampling with this seed: the third of the suggestions is by far the best.
     assert status["best"]["number"] == 2
     assert status["best"]["values"]["y"] == pytest.approx(0.000114, abs=1e-5)
+
+
+DIGITS = """
+import json, sys, time
+from kubestudy_trainer import Trial
+from kubestudy_trainer.config import TrainConfig
+from kubestudy_trainer.training import fit
+
+def accuracy(params, on_epoch=lambda *_: None):
+    config = TrainConfig(
+        dataset="digits", epochs=40, seed=1, lr=params["lr"], hidden=(params["width"],) * params["layers"],
+        dropout=params["dropout"], optimizer=params["optimizer"], batch_size=params["batch_size"],
+    )
+    return fit(config, on_epoch=on_epoch)["val_accuracy"]
+
+def epoch(number, metrics):
+    trial.report(number, val_accuracy=metrics["val_accuracy"])
+    time.sleep(1.0)  # as on a larger model: Prometheus takes some seconds to discover a pod
+    if trial.should_stop:
+        trial.stop()
+
+if len(sys.argv) > 1:  # what no pruner would have found
+    print(json.dumps([accuracy(params) for params in json.loads(sys.argv[1])]))
+else:
+    trial = Trial.current()
+    trial.finish(val_accuracy=accuracy(trial.params, epoch))
+"""
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_median_pruner_saves_a_third_of_the_digits_epochs_and_loses_nothing(
+    real: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    example = yaml.safe_load((ROOT / "examples" / "digits-mlp.yaml").read_text())["spec"]
+    container = {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", DIGITS]}
+    made = container_study(
+        "digits",
+        with_torch(container),
+        objectives=example["objectives"],
+        parameters=example["parameters"],
+        sampler={"name": "random", "seed": 3},
+        pruner={"name": "median", "options": {"n_startup_trials": 4, "n_warmup_steps": 3}},
+        parallelism=6,
+        budget={"maxTrials": 24},
+    )
+    made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
+        "terminationGracePeriodSeconds": 5,
+        "nodeSelector": {"kubernetes.io/hostname": "node1"},
+        "volumes": [torch_volume()],
+    }
+    status = Study(real, namespace, "digits").apply(made).until_phase("Complete", seconds=540)
+    assert status["trials"]["failed"] == 0
+    (study,) = optuna.get_all_study_names(shelf := JournalShelf(tmp_path / "operator" / "storage"))
+    trials = optuna.load_study(study_name=study, storage=shelf).trials
+    epochs = [40 if trial.state.name == "COMPLETE" else trial.last_step or 0 for trial in trials]
+    saved = 1 - sum(epochs) / (40 * len(trials))
+    every = subprocess.run(
+        [sys.executable, "-c", DIGITS, json.dumps([trial.params for trial in trials])],
+        capture_output=True, check=True, timeout=400,
+    )  # fmt: skip
+    best = max(json.loads(every.stdout.splitlines()[-1]))
+    print(f"saved {saved:.2f} of the epochs; best {status['best']['values']}, of all {best}")
+    assert saved >= 0.3
+    assert status["best"]["values"]["val_accuracy"] >= best - 0.01

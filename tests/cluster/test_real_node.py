@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sysconfig
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import yaml
 from support.cluster import images
 from support.cluster.cluster import NAMESPACE, ROOT
 from support.cluster.deployed import Deployed
-from support.cluster.studies import Study, container_study
+from support.cluster.studies import Study, container_study, torch_volume, with_torch
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -27,8 +26,7 @@ def _example(name: str) -> dict[str, Any]:
     """Return an example with PyTorch mounted into its pods."""
     found: dict[str, Any] = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text())
     pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    pod["volumes"] = [{"name": "torch", "hostPath": {"path": sysconfig.get_path("purelib")}}]
-    pod["containers"][0]["volumeMounts"] = [{"name": "torch", "mountPath": "/opt/torch", "readOnly": True}]
+    pod |= {"volumes": [torch_volume()], "containers": [with_torch(pod["containers"][0])]}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sysconfig
 from typing import Any
 
 from support.cluster.cluster import Cluster
@@ -61,6 +62,16 @@ def container_study(name: str, container: dict[str, Any], **spec: Any) -> dict[s
             **spec,
         },
     }
+
+
+def torch_volume() -> dict[str, Any]:
+    """Return the volume from which the tests' trainer image takes PyTorch: this machine's own."""
+    return {"name": "torch", "hostPath": {"path": sysconfig.get_path("purelib")}}
+
+
+def with_torch(container: dict[str, Any]) -> dict[str, Any]:
+    """Return a container with that volume mounted."""
+    return container | {"volumeMounts": [{"name": "torch", "mountPath": "/opt/torch", "readOnly": True}]}
 
 
 class Study:

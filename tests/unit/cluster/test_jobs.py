@@ -77,6 +77,7 @@ def test_what_the_user_wrote_stays() -> None:
         "suspend": True,
         "podReplacementPolicy": "TerminatingOrFailed",
     }
+    written["spec"]["template"]["metadata"] = {"annotations": {"prometheus.io/scrape": "false"}}
     pod = written["spec"]["template"]["spec"]
     pod |= {"restartPolicy": "OnFailure", "tolerations": [{"operator": "Exists"}], "serviceAccountName": "mine"}
     pod["containers"].append({"name": "sidecar", "image": "other"})
@@ -85,6 +86,9 @@ def test_what_the_user_wrote_stays() -> None:
         "team": "x", "kubestudy.dev/study": "demo", "kubestudy.dev/study-uid": UID, "kubestudy.dev/trial": "7",
     }  # fmt: skip
     assert made["metadata"]["annotations"] == {"a": "b"}
+    assert made["spec"]["template"]["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "false", "prometheus.io/port": "8000", "prometheus.io/path": "/metrics",
+    }  # fmt: skip
     spec = made["spec"]
     assert (spec["backoffLimit"], spec["ttlSecondsAfterFinished"], spec["suspend"]) == (3, 5, True)
     # A failure policy is only valid for pods that are never restarted.

@@ -62,7 +62,11 @@ def job_of(owner: Owner, spec: StudySpec, trial: Suggestion) -> dict[str, Any]:
     _equip(container, owner, spec, trial, name)
     _fill_in(job, pod, container)
     pod_metadata = pod_template.get("metadata") or {}
-    pod_template["metadata"] = {**pod_metadata, "labels": {**(pod_metadata.get("labels") or {}), **own}}
+    pod_template["metadata"] = {
+        **pod_metadata,
+        "labels": {**(pod_metadata.get("labels") or {}), **own},
+        "annotations": _scrape(metrics_port(container)) | (pod_metadata.get("annotations") or {}),
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -75,6 +79,11 @@ def job_of(owner: Owner, spec: StudySpec, trial: Suggestion) -> dict[str, Any]:
         },
         "spec": job,
     }
+
+
+def _scrape(port: int) -> dict[str, str]:
+    """Return what a Prometheus without the Prometheus operator usually goes by."""
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(port), "prometheus.io/path": "/metrics"}
 
 
 def owner_reference(owner: Owner) -> dict[str, Any]:
