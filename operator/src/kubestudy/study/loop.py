@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from kubestudy.api.status import Condition
 from kubestudy.api.study import HyperparameterStudy
@@ -24,14 +24,14 @@ from kubestudy.study.outcome import (
     Complete,
     Failed,
     Outcome,
-    Pruned,
     Requeue,
     Stopped,
     outcome_of,
     to_be_measured,
 )
-from kubestudy.study.ports import Event, Gauge, Memory, Metrics, Runtime, Search, Trouble
+from kubestudy.study.ports import Gauge, Memory, Metrics, Runtime, Search, Trouble
 from kubestudy.study.readings import Readings
+from kubestudy.study.telling import Audience, Teller
 from kubestudy.study.trial import End, Life, Observed, Suggestion
 from kubestudy.study.view import LiveTrial, View, status_of
 
@@ -48,16 +48,6 @@ INTERRUPTION_LIMIT_SECONDS = 300.0
 _GONE = End(succeeded=False, interrupted=True, reason="Gone", detail="it ended unobserved", result=None)
 
 T = TypeVar("T")
-
-
-class Audience(Protocol):
-    """Whoever is shown what happens."""
-
-    def show(self, view: View) -> None:
-        """Take the study's newest state."""
-
-    def tell(self, event: Event) -> None:
-        """Take something worth telling a person."""
 
 
 class StudyLoop:
@@ -105,8 +95,7 @@ class StudyLoop:
         self._hopeless: set[int] = set()
         self._next_showing = 0.0
         self._conditions = conditions
-        self._told_end = self._told_suspended = self._told_silence = False
-        self._told_trouble: str | None = None
+        self._teller = Teller(audience)
         self._interruptions: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -167,12 +156,9 @@ class StudyLoop:
         clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
         started = self._memory.started
         if not self.study.spec.suspend and (self._trials or (self._finished and self._memory.completed is None)):
-            self._say(
-                "Resumed",
-                f"going on with {self._finished} finished and {len(self._trials)} unfinished trials",
-            )
+            self._teller.went_on(len(self._trials), self._finished)
         if started is None:
-            self._say("Started", "the first trials are being started")
+            self._teller.started()
         await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
         await self._settle([Observed(n, Life.ENDED, end=_GONE) for n in self._stopping if n not in seen])
@@ -253,26 +239,17 @@ class StudyLoop:
             self._readings.drop(number)
             self._measuring.drop(number)
             self._hopeless.discard(number)
-            suggestion = self._trials[number]
             if not isinstance(outcome, Requeue):
                 del self._trials[number]
                 self._interruptions.pop(number, None)
-            self._announce(suggestion, outcome, better=before.front is not tally.front)
+            self._teller.ended(number, outcome, self.study.spec, better=before.front is not tally.front)
 
     def _look_for_curve(self, number: int, outcome: Outcome) -> None:
         """Tell, once, if there is a pruner and trials report nothing that it could go by."""
-        if not self._search.prunes or self._told_silence or not isinstance(outcome, Complete):
+        if not self._search.prunes or not isinstance(outcome, Complete) or self._readings.has(number):
             return
-        metric = self.study.spec.objectives[0].name
-        if self._readings.has(number) or outcome.curve.get(metric):
-            return
-        self._told_silence = True
-        pruner = self.study.spec.pruner.name
-        self._say(
-            "NothingToPruneBy",
-            f"trial {number} reported {metric} only at its end: the pruner {pruner} goes by what is reported before",
-            warning=True,
-        )
+        if not outcome.curve.get(self.study.spec.objectives[0].name):
+            self._teller.silent(number, self.study.spec)
 
     def _outcome(self, trial: Observed) -> Outcome:
         cause = self._stopping.get(trial.number)
@@ -291,24 +268,6 @@ class StudyLoop:
             self._not_before[number] = self._now() + wait
             log.warning("trial %d was interrupted %d times: it runs again in %.0f s", number, times, wait)
         return outcome
-
-    def _announce(self, trial: Suggestion, outcome: Outcome, *, better: bool) -> None:
-        number = trial.number
-        match outcome:
-            case Complete(values) if better:
-                named = zip(self.study.spec.objectives, values, strict=True)
-                shown = ", ".join(f"{objective.name}={value:.6g}" for objective, value in named)
-                self._say("NewBest", f"trial {number}: {shown}")
-            case Failed(reason, message):
-                self._say("TrialFailed", f"trial {number}: {reason}: {message}", warning=True, why=reason)
-            case Pruned():
-                self._say("TrialPruned", f"trial {number} was hopeless")
-            case Stopped():
-                self._say("TrialStopped", f"trial {number} was stopped: the study ended")
-            case Requeue(why):
-                self._say("TrialRequeued", f"trial {number} runs again later: {why}")
-            case _:
-                pass
 
     # --- metrics and pruning ---------------------------------------------------------------------------------------
 
@@ -364,28 +323,13 @@ class StudyLoop:
         end = decided.ending
         if end is not None and end.early:
             ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-        self._announce_turn(decided)
+        self._teller.turned(decided, memory, len(self._trials), interrupted=self._interrupted)
         completed = None
         if decided.over:
             completed = memory.completed if memory.completed is not None else now
         changed = clock.paused != memory.clock.paused or ending_since != memory.ending_since
         if changed or completed != memory.completed:
             await self._remember(replace(memory, clock=clock, ending_since=ending_since, completed=completed))
-
-    def _announce_turn(self, decided: Plan) -> None:
-        """Tell, once, that the study begins to end or to stand still."""
-        end, memory = decided.ending, self._memory
-        began = end is not None and end.early and memory.ending_since is None
-        if end is not None and (began or decided.over) and memory.completed is None and not self._told_end:
-            self._told_end = True
-            self._say(end.reason, end.message, warning=end.failed)
-        if decided.suspended and not self._told_suspended and not self._interrupted:
-            self._say("Suspended", "the running trials are stopped, and go on when suspend is false again")
-        elif self._told_suspended and not decided.suspended:
-            self._say("Resumed", f"going on with {len(self._trials)} unfinished trials")
-        self._told_suspended = decided.suspended
-        if end is None:
-            self._told_end = False
 
     async def _remember(self, memory: Memory) -> None:
         await self._off(lambda: self._search.remember(memory))
@@ -445,10 +389,7 @@ class StudyLoop:
     def _trouble(self) -> Trouble | None:
         """Return what is wrong, and tell of it when it is new."""
         trouble = self._runtime.trouble() or self._readings.trouble() or self._measuring.trouble()
-        reason = None if trouble is None else trouble.reason
-        if trouble is not None and reason != self._told_trouble:
-            self._say(trouble.reason, trouble.message, warning=True)
-        self._told_trouble = reason
+        self._teller.troubled(trouble)
         return trouble
 
     def _show(self, decided: Plan) -> View:
@@ -483,7 +424,3 @@ class StudyLoop:
             values={sample.metric: sample.value for sample in samples.values()},
             stopping=trial.number in self._stopping,
         )
-
-    def _say(self, reason: str, message: str, *, warning: bool = False, why: str | None = None) -> None:
-        log.info("%s: %s", reason, message)
-        self._audience.tell(Event(reason, message, warning, why))
