@@ -240,7 +240,7 @@ def study() -> Any:
         ),
         panel(
             "timeseries", "Trials over time", "Running and ended trials, by state.",
-            {"{{state}}": f'kubestudy_study_trials{{{_ONE},state!="infeasible"}}'}, stacked=True,
+            {"{{state}}": f'kubestudy_study_trials{{{_ONE}}}'}, stacked=True,
         ),
         panel(
             "timeseries", "Steps of running trials", "How far each trial has come.",

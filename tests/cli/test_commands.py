@@ -209,3 +209,17 @@ def test_both_packages_know_the_same_names() -> None:
 
     assert {contract.EXIT_BAD_PARAMETERS, contract.EXIT_NON_FINITE, contract.EXIT_OUT_OF_MEMORY} < set(ExitCode)
     assert contract.EXIT_STOPPED in set(ExitCode)
+
+
+def test_constraints_decide_what_is_best(tmp_path: Path) -> None:
+    script = 'echo "{\\"values\\": {\\"y\\": $x, \\"size\\": $x}}" > "$KUBESTUDY_TERMINATION_LOG"'
+    for name, limit in (("kept", 0.2), ("broken", -2.0)):
+        study = manifest(script, name=name, constraints=[{"metric": "size", "min": limit, "max": limit + 1}])
+        assert kubestudy("run", write(tmp_path, study), cwd=tmp_path).code == 0
+    best = json.loads(kubestudy("best", "kept", "-o", "json", cwd=tmp_path).out)
+    assert best["values"]["y"] >= 0.2
+    listed = json.loads(kubestudy("trials", "kept", "-o", "json", cwd=tmp_path).out)
+    assert best["values"]["y"] == min(t["values"]["y"] for t in listed if t["reason"] is None)
+    assert any(t["reason"] and t["reason"].startswith("breaks size by") for t in listed)
+    none = kubestudy("best", "broken", cwd=tmp_path)
+    assert none.code == 1 and "no complete trial keeps every constraint" in none.err

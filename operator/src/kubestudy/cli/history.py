@@ -54,7 +54,8 @@ def print_trials(history: History, records: list[TrialRecord], form: Format, *, 
         best: Whether they are the best ones: then there has to be one.
     """
     if best and not records:
-        complain("error: no trial is complete")
+        complete = any(record.state == "Complete" for record in history.trials())
+        complain(f"error: no {'complete trial keeps every constraint' if complete else 'trial is complete'}")
         return Exit.FAILED
     if form is Format.TABLE:
         _table(records)

@@ -110,7 +110,7 @@ def _counts(status: StudyStatus) -> str:
     names = ("complete", "pruned", "failed", "stopped", "running", "pending", "measuring")
     parts = [f"{count} {name}" for name in names if (count := getattr(status.trials, name))]
     if status.trials.infeasible:
-        parts.append(f"{status.trials.infeasible} of the complete ones break a constraint")
+        parts.append(f"{status.trials.infeasible} of the complete infeasible")
     return f"{status.trials.total}: {', '.join(parts)}" if parts else "none yet"
 
 
