@@ -14,7 +14,7 @@ from kubestudy_trainer.reasons import Reason
 
 # Surrogates too: a message may quote a file name that was no UTF-8.
 texts = st.text(st.characters(exclude_categories=()))
-names = st.text(st.characters(), min_size=1, max_size=40)
+names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 curves = st.lists(st.tuples(st.integers(0, 2**40), st.floats()), max_size=500, unique_by=lambda point: point[0]).map(
     sorted
 )
