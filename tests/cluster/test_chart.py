@@ -52,7 +52,15 @@ COMBINATIONS: list[dict[str, Any]] = [
         "optunaDashboard": {"enabled": True},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Tuning"}},
     },
-    {"optunaDashboard": {"enabled": True}, "storage": {"urlSecret": {"name": "db", "key": "url"}}},
+    {"optunaDashboard": {"enabled": True}, "networkPolicy": {"enabled": True}},
+    {
+        "optunaDashboard": {"enabled": True},
+        "storage": {"urlSecret": {"name": "db", "key": "url"}},
+        "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "fullnameOverride": "x" * 50,
+    },
     {"networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]}, "priorityClassName": "high"},
     {
         "imagePullSecrets": [{"name": "regcred"}],
@@ -260,7 +268,7 @@ def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: C
     assert json.loads(said)["logger"].startswith("kubestudy")
     helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--wait", "--timeout=3m")
     goes_on()
-    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-optuna-dashboard:http/proxy/api/studies"
+    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-optuna-dashboard:optuna/proxy/api/studies"
     shown = json.loads(real.kubectl("get", "--raw", at))["study_summaries"]
     assert f"{release}/going/{study.body['metadata']['uid']}" in {one["study_name"] for one in shown}
     helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")

@@ -87,7 +87,26 @@ env:
 {{ include "kubestudy.storage" . }}
 ports:
 - {name: optuna, containerPort: 8081}
-readinessProbe: {httpGet: {path: /dashboard, port: optuna}, periodSeconds: 10}
 resources: {{- toYaml .Values.optunaDashboard.resources | nindent 2 }}
 securityContext: {{- include "kubestudy.restricted" . | nindent 2 }}
+{{- end -}}
+
+{{- define "kubestudy.dashboardName" -}}
+{{- printf "%s-optuna-dashboard" (include "kubestudy.fullname" . | trunc 46 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Where pods may run. */}}
+{{- define "kubestudy.placement" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}

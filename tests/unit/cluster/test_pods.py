@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,3 +137,11 @@ def test_why_a_pod_waits(status: dict[str, Any], why: str | None) -> None:
 )
 def test_the_line_of_a_log_that_tells_most(log: str, line: str) -> None:
     assert last_line(log) == line
+
+
+@pytest.mark.parametrize(("message", "finished"), [('{"values": {"y": 1}}', True), ("", False), ("bye", False)])
+def test_a_disrupted_pod_that_exits_with_0_finished_only_if_it_says_so(message: str, finished: bool) -> None:
+    """A script that takes SIGTERM for a good end has not finished."""
+    ended = replace(pod("Succeeded", terminated(0, message=message)), disrupted=True)
+    end = end_of(job("Complete"), [ended], 0)
+    assert end is not None and (end.succeeded, end.interrupted) == (finished, not finished)

@@ -7,7 +7,14 @@ import asyncio
 import pytest
 
 from kubestudy.metrics.prometheus import PrometheusMetrics, quoted, samples_in
-from kubestudy.metrics.server import Access, PrometheusError, PrometheusServer, Series
+from kubestudy.metrics.server import (
+    Access,
+    PrometheusError,
+    PrometheusServer,
+    Series,
+    answered,
+    series_in,
+)
 from kubestudy.study.trial import Life, Observed, Sample
 
 
@@ -90,3 +97,26 @@ def test_how_busy_the_gpus_are_is_their_mean_whichever_label_names_the_pod() -> 
         {3: "demo-3-abc"},
     )
     assert found == {3: [Sample("loss", 7, 0.5), Sample("DCGM_FI_DEV_GPU_UTIL", 0, 80.0)]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "refused"),
+    [
+        (400, '{"status": "error", "errorType": "bad_data", "error": "parse error"}', True),
+        (422, '{"status": "error", "errorType": "execution", "error": "many-to-many matching"}', True),
+        (400, "<html>a proxy's own page</html>", False),
+        (401, "Unauthorized", False),
+        (404, '{"error": "no route"}', False),
+        (503, '{"status": "error", "errorType": "unavailable", "error": "starting"}', False),
+        (520, "", False),
+    ],
+)
+def test_only_prometheus_own_word_makes_an_expression_wrong(status: int, body: str, refused: bool) -> None:
+    with pytest.raises(PrometheusError, match=f"HTTP {status}") as raised:
+        answered(status, body, "http://prometheus")
+    assert raised.value.passing is not refused
+
+
+def test_a_vector_of_histograms_is_no_number() -> None:
+    with pytest.raises(PrometheusError, match="vector of histograms"):
+        series_in({"resultType": "vector", "result": [{"metric": {}, "histogram": [0, {"count": "3"}]}]})

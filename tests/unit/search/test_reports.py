@@ -112,3 +112,22 @@ def test_a_journal_that_others_write_is_read_on(tmp_path: Path) -> None:
     mine.append_logs([{"a": 5}])
     assert [record["a"] for record in mine.read_logs(4)] == [5]
     assert [record["a"] for record in other.read_logs(0)] == [1, 2, 3, 4, 5]
+
+
+def test_a_second_writer_costs_nothing(tmp_path: Path) -> None:
+    """Optuna Dashboard, or a notebook, may write notes into the journal of a study that runs."""
+    journal = tmp_path / "journal.log"
+    spec = spec_of(pruner={"name": "median"})
+    search = OptunaSearch(spec, open_storage(journal, sole_writer=True), "one", "journal")
+    other = optuna.load_study(study_name="one", storage=open_storage(journal))
+    for _ in range(3):
+        search.ask()
+    for step in range(1, 6):
+        other.set_user_attr(f"note {step}", step)
+        search.report([(number, Sample("loss", step, number / step)) for number in range(3)])
+        search.report([(number, Sample("loss", 10 * step, number / step)) for number in range(3)])
+    search.tell(0, Complete((0.5,), {}))
+    study = optuna.load_study(study_name="one", storage=open_storage(journal))
+    assert [sorted(t.intermediate_values) for t in study.trials] == [sorted({*range(1, 6), 10, 20, 30, 40, 50})] * 3
+    assert study.user_attrs["note 5"] == 5
+    assert study.trials[0].state.name == "COMPLETE"

@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from kubestudy.cli.find import open_all
 from kubestudy.search.archive import Archive, Record
 from kubestudy.search.shelf import JournalShelf
 from kubestudy.study.outcome import Complete
@@ -64,3 +65,14 @@ def test_what_is_not_there_is_a_key_error(tmp_path: Path) -> None:
     for asked in (lambda: shelf.get_trial(0), lambda: shelf.get_study_id_from_name("none")):
         with pytest.raises(KeyError):
             asked()
+
+
+def test_a_database_can_be_looked_at_and_not_changed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'db'}"
+    run(Archive(url), "one", [3.0, 1.0])
+    seen = open_all(url)
+    study = optuna.load_study(study_name="team/one/uid-one", storage=seen)
+    assert study.best_value == 1.0 and study.metric_names == ["loss"]
+    with pytest.raises(StudyError, match="not changed"):
+        optuna.delete_study(study_name="team/one/uid-one", storage=seen)
+    assert len(study.trials) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from support.simulated import Audience, World, completes, crash_everywhere, loop
 
 POWER = {"promql": "sum(power)", "name": "power", "goal": "minimize"}
 MEMORY = {"promql": "max(memory)", "name": "memory", "max": 30.0}
+
+
+def silent_for_ten(trial: Suggestion, execution: int) -> End:
+    return replace(silent(trial, execution), gpu_seconds=10.0)
 
 
 def study(**spec: Any) -> HyperparameterStudy:
@@ -149,3 +154,38 @@ def test_a_crash_at_any_point_loses_no_number_and_measures_nothing_twice(tmp_pat
     spec = study(objectives=[LOSS, POWER], constraints=[MEMORY], budget={"maxTrials": 4})
     points = crash_everywhere(tmp_path, lambda: World(measure=measures), spec, check)
     assert points > 40
+
+
+def test_attempts_that_a_server_was_away_for_do_not_count_as_empty_answers(tmp_path: Path) -> None:
+    tries: dict[int, int] = {}
+
+    def late(number: int) -> Mapping[str, float]:
+        tries[number] = tries.get(number, 0) + 1
+        if tries[number] <= 6:
+            raise MeasureError("MetricsUnavailable", "away", attempts=30, unavailable=True)
+        if tries[number] <= 9:
+            raise MeasureError("NothingMeasured", "nothing yet", attempts=4)
+        return measures(number)
+
+    view = run(study(objectives=[POWER]), World(silent, measure=late), tmp_path / "j")
+    assert view.status.trials.complete == 6
+
+
+def test_whatever_a_server_answers_the_study_goes_on(tmp_path: Path) -> None:
+    def broken(number: int) -> Mapping[str, float]:
+        if number == 2:
+            raise KeyError("value")
+        return measures(number)
+
+    view = run(study(objectives=[POWER]), World(silent, measure=broken), tmp_path / "j")
+    assert (view.status.trials.complete, view.status.trials.failed) == (5, 1)
+    assert (records(tmp_path / "j")[2].reason or "").startswith("MeasurementFailed: KeyError")
+
+
+def test_gpu_time_of_a_trial_that_is_measured_counts(tmp_path: Path) -> None:
+    audience = Audience()
+    spec = study(objectives=[POWER], settlingTime="5m", budget={"maxTrials": 2})
+    run(spec, World(silent_for_ten, measure=measures), tmp_path / "j", audience)
+    used = [view.status.used.gpu_seconds for view in audience.views]
+    assert used == sorted(used) and used[-1] == 20.0
+    assert any(v.status.trials.measuring == 2 and v.status.used.gpu_seconds == 20.0 for v in audience.views)

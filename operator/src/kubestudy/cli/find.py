@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 from kubestudy.api.manifest import load
 from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
 from kubestudy.search.history import History
-from kubestudy.search.shelf import JournalShelf
+from kubestudy.search.shelf import JournalShelf, ReadOnlyStorage
 from kubestudy.search.storage import has_password, masked, open_storage
 from kubestudy.study.ports import StudyError
 
@@ -99,7 +99,7 @@ def history_of(named: str, directory: Path | None, storage: str | None) -> tuple
 
 
 def open_all(storage: str) -> BaseStorage:
-    """Open everything that an operator keeps.
+    """Open everything that an operator keeps, to be looked at.
 
     Args:
         storage: Its folder of journals, or its database URL.
@@ -108,7 +108,7 @@ def open_all(storage: str) -> BaseStorage:
         StudyError: There is no such folder, or the database cannot be opened.
     """
     if "://" in storage:
-        return open_storage(storage)
+        return ReadOnlyStorage(open_storage(storage))
     if not Path(storage).is_dir():
         raise StudyError(f"there is no folder {storage}: --storage names an operator's folder of journals, or a URL")
     return JournalShelf(Path(storage))

@@ -21,6 +21,7 @@ from kubestudy.cli.progress import short
 from kubestudy.report.page import write_report
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import quiet
+from kubestudy.search.shelf import ReadOnlyStorage
 from kubestudy.study.ports import StudyError
 
 _REASON_LENGTH = 100
@@ -126,7 +127,7 @@ def serve_dashboard(named: str | None, directory: Path | None, storage: str | No
         if named is None:
             return serve(open_all(storage or ""), host, port)
         place, _ = history_of(named, directory, storage)
-        return serve(place.open(), host, port)
+        return serve(ReadOnlyStorage(place.open()), host, port)
     except (StudyError, ManifestError) as error:
         return refused(error)
 

@@ -19,6 +19,7 @@ _MESSAGE_LENGTH = 300
 # Trials that fail for these never ran: the fault may well not be theirs.
 NEVER_STARTED = frozenset({"StartTimeout", "StartError", "ContainerCannotRun"})
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)(:|$)")
+_DISRUPTED = "its pod was disrupted (preempted, evicted or lost with its node)"
 _KUBELET_START_ERRORS = frozenset({"StartError", "ContainerCannotRun"})
 
 
@@ -163,7 +164,11 @@ def end_of(job: Mapping[str, Any], pods: Sequence[PodView], gpus: int) -> End | 
     done = next((p for p in reversed(pods) if p.phase == "Succeeded"), None)
     # Where one pod is all there is to a Job, its success is the Job's: the Job controller tells of it a little later.
     if done is not None and (condition(job, "Complete") or job["spec"].get("completions") == 1):
-        return End(True, False, "Completed", "it ended by itself", parse_message(done.message), spent)
+        result = parse_message(done.message)
+        if done.disrupted and (result is None or not result.values):
+            # Its script took SIGTERM for a good end: it said nothing of having finished.
+            return End(False, True, done.pod_reason or "Disrupted", _DISRUPTED, result, spent)
+        return End(True, False, "Completed", "it ended by itself", result, spent)
     if condition(job, "Complete"):
         return None
     failed = condition(job, "Failed")
@@ -189,7 +194,7 @@ def failure_without_pods(job: Mapping[str, Any]) -> End:
 def _failure(pod: PodView, spent: float) -> End:
     result = parse_message(pod.message)
     if pod.disrupted:
-        why = pod.pod_message or "its pod was disrupted (preempted, evicted or lost with its node)"
+        why = pod.pod_message or _DISRUPTED
         return End(False, True, pod.pod_reason or "Disrupted", _short(why), result, spent)
     if pod.exit_code is None:
         reason = pod.pod_reason or "Error"

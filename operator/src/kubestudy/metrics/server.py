@@ -17,8 +17,8 @@ import aiohttp
 
 QUERY_SECONDS = 10.0
 _ANSWER_LENGTH = 500
-# A server that is busy, starts, or is not there; anything else is about the question.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+# What Prometheus answers to a question that is wrong; anything else is about the way to it, and may be mended.
+_REFUSALS = frozenset({400, 422})
 
 
 class PrometheusError(Exception):
@@ -76,6 +76,7 @@ class PrometheusServer:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._session: aiohttp.ClientSession | None = None
+        self._files: tuple[float, ...] = ()
 
     @property
     def url(self) -> str:
@@ -104,11 +105,14 @@ class PrometheusServer:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = f"does not answer within {timeout:g} s" if isinstance(error, TimeoutError) else f"{error}"
             raise PrometheusError(f"Prometheus at {self.url}: {what}", passing=True) from error
-        return _series(found)
+        return series_in(found)
 
     async def _post(self, path: str, form: Mapping[str, str], timeout: float) -> Any:
         access = self._access
-        if self._session is None:
+        files = tuple(file.stat().st_mtime for file in (access.ca_file, access.cert_file, access.key_file) if file)
+        if self._session is None or files != self._files:
+            await self.close()
+            self._files = files
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._context()))
         headers = dict(access.headers)
         if access.token_file is not None:
@@ -121,7 +125,7 @@ class PrometheusServer:
             data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout + 1),
         ) as answer:  # fmt: skip
             text = await answer.text()
-        return _data(answer.status, text, self.url)
+        return answered(answer.status, text, self.url)
 
     def _context(self) -> ssl.SSLContext | bool:
         access = self._access
@@ -137,7 +141,17 @@ def _secret(file: Path) -> str:
     return file.read_text().strip()
 
 
-def _data(status: int, text: str, url: str) -> Any:
+def answered(status: int, text: str, url: str) -> Any:
+    """Return what a server's answer holds.
+
+    Args:
+        status: HTTP's.
+        text: The body.
+        url: What errors call the server.
+
+    Raises:
+        PrometheusError: It holds no answer to the question.
+    """
     try:
         said = json.loads(text)
     except ValueError:
@@ -145,18 +159,24 @@ def _data(status: int, text: str, url: str) -> Any:
     if status == HTTPStatus.OK and isinstance(said, dict) and said.get("status") == "success":
         return said["data"]
     why = said.get("error") if isinstance(said, dict) else None
-    message = str(why or text.strip() or HTTPStatus(status).phrase)[:_ANSWER_LENGTH]
-    passing = status in _PASSING and (not isinstance(said, dict) or said.get("errorType") != "bad_data")
-    raise PrometheusError(f"Prometheus at {url} says (HTTP {status}): {message}", passing=passing)
+    message = str(why or text.strip() or "nothing more")[:_ANSWER_LENGTH]
+    refused = status in _REFUSALS and why is not None
+    raise PrometheusError(f"Prometheus at {url} says (HTTP {status}): {message}", passing=not refused)
 
 
-def _series(data: Any) -> list[Series]:
+def series_in(data: Any) -> list[Series]:
+    """Return an answer's numbers.
+
+    Raises:
+        PrometheusError: It holds something else.
+    """
     match data:
-        case {"resultType": "vector", "result": list(found)}:
+        case {"resultType": "vector", "result": list(found)} if all("value" in one for one in found):
             return [Series(one["metric"], float(one["value"][1])) for one in found]
         case {"resultType": "scalar", "result": [_, value]}:
             return [Series({}, float(value))]
     kind = data.get("resultType") if isinstance(data, dict) else None
+    kind = "vector of histograms" if kind == "vector" else kind
     raise PrometheusError(
         f"the expression gives a {kind or 'value'} where one number is needed: an instant vector or a scalar",
         passing=False,

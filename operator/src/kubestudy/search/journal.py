@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
@@ -42,7 +43,13 @@ class GatheringJournal(JournalFileBackend):
 
     @contextlib.contextmanager
     def gathered(self) -> Iterator[None]:
-        """Hold records back, and write them together at the end; whoever writes has read all there is."""
+        """Hold records back, and write them together at the end.
+
+        Where somebody else has written what was not read yet, each record is written by itself, as ever.
+        """
+        if self._log_number_offset.get(self._written) != Path(self._file_path).stat().st_size:
+            yield
+            return
         self._held = []
         try:
             yield
@@ -54,8 +61,8 @@ class GatheringJournal(JournalFileBackend):
 
     def _place(self, records: list[dict[str, Any]]) -> None:
         """Note where the next record begins, which saves reading the file from its start."""
-        offset = self._log_number_offset.get(self._written)
+        offset = self._log_number_offset[self._written]
         self._written += len(records)
-        if offset is not None:
-            size = sum(len(json.dumps(record, separators=(",", ":")).encode()) + 1 for record in records)
+        size = sum(len(json.dumps(record, separators=(",", ":")).encode()) + 1 for record in records)
+        if offset + size == Path(self._file_path).stat().st_size:  # else somebody came in between
             self._log_number_offset[self._written] = offset + size

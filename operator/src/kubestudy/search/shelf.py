@@ -1,7 +1,6 @@
-"""All journals of a folder as one storage to look at: what Optuna Dashboard shows of an operator's studies.
+"""Storages to look at, not to write: what Optuna Dashboard is given; among them all journals of a folder as one.
 
-Each journal numbers its studies and trials from zero; here their ids begin where no other journal's do. Nothing can be
-written: the operator is each journal's only writer.
+Each journal numbers its studies and trials from zero; on the shelf their ids begin where no other journal's do.
 """
 
 from __future__ import annotations
@@ -24,7 +23,97 @@ from kubestudy.study.ports import StudyError
 _STRIDE = 10**8
 
 
-class JournalShelf(BaseStorage):
+class ReadOnlyStorage(BaseStorage):
+    """A storage to look at: Optuna Dashboard can delete studies, and has no login.
+
+    Args:
+        storage: Where the studies are.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Return every study."""
+        return self._storage.get_all_studies()
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Return a study's id."""
+        return self._storage.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """Return a study's name."""
+        return self._storage.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Return which way a study's objectives go."""
+        return self._storage.get_study_directions(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return what is kept with a study."""
+        return self._storage.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return what Optuna keeps with a study."""
+        return self._storage.get_study_system_attrs(study_id)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Return a trial."""
+        return self._storage.get_trial(trial_id)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return a study's trials."""
+        return self._storage.get_all_trials(study_id, deepcopy, states)
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _refuse(self) -> NoReturn:
+        raise StudyError("histories can be looked at here, not changed: the operator alone writes them")
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def delete_study(self, study_id: int) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_param(self, trial_id: int, param_name: str, value: float, distribution: BaseDistribution) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Refuse."""
+        self._refuse()
+
+
+class JournalShelf(ReadOnlyStorage):
     """The studies of a folder's journals, read-only. New journals appear as they come.
 
     Args:
@@ -101,51 +190,6 @@ class JournalShelf(BaseStorage):
         """Return a study's trials."""
         storage, inner, more = self._of(study_id)
         return [_moved(trial, more) for trial in storage.get_all_trials(inner, deepcopy, states)]
-
-    # --- writing ---------------------------------------------------------------------------------------------------
-
-    def _refuse(self) -> NoReturn:
-        raise StudyError("histories can be looked at here, not changed: the operator alone writes them")
-
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Refuse."""
-        self._refuse()
-
-    def delete_study(self, study_id: int) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Refuse."""
-        self._refuse()
-
-    def set_trial_param(self, trial_id: int, param_name: str, value: float, distribution: BaseDistribution) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Refuse."""
-        self._refuse()
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Refuse."""
-        self._refuse()
 
 
 def _moved(trial: FrozenTrial, more: int) -> FrozenTrial:

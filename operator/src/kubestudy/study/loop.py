@@ -365,6 +365,7 @@ class StudyLoop:
         now = self._now()
         tally = self._tally
         running = sum(max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None)
+        measuring = sum(trial.end.gpu_seconds for trial in self._measuring.trials if trial.end is not None)
         return Facts(
             live=frozenset(self._live),
             stopping=frozenset(self._stopping),
@@ -381,7 +382,7 @@ class StudyLoop:
             target_reached=tally.target_reached,
             exhausted=self._exhausted or self._search.exhausted,
             seconds=self._memory.clock.read(now),
-            gpu_seconds=tally.gpu_seconds + running,
+            gpu_seconds=tally.gpu_seconds + running + measuring,
             ending_since=self._memory.ending_since,
             last_failure=tally.last_failure,
         )

@@ -39,7 +39,8 @@ class _Wait:
     Attributes:
         trial: How it ended.
         due: Unix time of the next attempt.
-        attempts: How many failed.
+        attempts: How many failed in a row, for the same reason.
+        reason: That reason.
         task: The attempt under way.
         found: What came of it.
     """
@@ -47,6 +48,7 @@ class _Wait:
     trial: Observed
     due: float
     attempts: int = 0
+    reason: str = ""
     task: asyncio.Task[Mapping[str, float]] | None = None
     found: Measures | None = None
 
@@ -123,15 +125,19 @@ class Measuring:
             wait.found = task.result() if task is not None else None
             self._trouble = None
         except MeasureError as error:
-            wait.attempts += 1
-            if error.unavailable:
-                self._trouble = Trouble("MetricsUnavailable", f"{error}; finished trials wait for it")
+            wait.attempts = wait.attempts + 1 if error.reason == wait.reason else 1
+            wait.reason = error.reason
+            told = f"{error}; finished trials wait for it"
+            self._trouble = Trouble("MetricsUnavailable", told) if error.unavailable else None
             if wait.attempts >= error.attempts:
                 wait.found = Unmeasured(error.reason, str(error))
                 return
             pause = min(_BACKOFF_SECONDS * 2 ** (wait.attempts - 1), _BACKOFF_LIMIT_SECONDS)
             wait.due = self._now() + pause
             log.warning("trial %d is not measured yet: %s; again in %.0f s", number, error, pause)
+        except Exception as error:  # whatever a server answers, other trials go on
+            log.exception("trial %d cannot be measured", number)
+            wait.found = Unmeasured("MeasurementFailed", f"{type(error).__name__}: {error}; the log says more")
 
     def patience(self) -> float | None:
         """Return after how many seconds the next attempt is due; None if none is."""
