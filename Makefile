@@ -1,6 +1,7 @@
 # make setup   everything needed, into .venv      make run    the main example, to its end
 # make test    all checks and tests               make bench  measure; figures go to stdout
 # make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster here
+# make docs    the pages of docs/ as a site
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
@@ -88,7 +89,7 @@ chart: setup
 # The pages of docs/, as a site in site/; the reference is generated from the models, the settings and the chart.
 docs: setup
 	$(BIN)/python docs/make_reference.py
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv .kubestudy .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -104,6 +104,7 @@ def test_lint_finds_nothing(helm: Helm) -> None:
         ({"prometheus": {"secretKeys": ["secret"]}}, "/prometheus/secretKeys/0"),
         ({"storrage": {}}, "storrage"),
         ({"replicas": 2}, "replicas: more than one needs"),
+        ({"prometheus": {"secret": "prom"}}, "prometheus.secret: is of no use without"),
         (
             {"optunaDashboard": {"enabled": True}, "storage": {"url": "sqlite:////var/lib/kubestudy/db"}},
             "optunaDashboard.enabled: cannot open a SQLite file",

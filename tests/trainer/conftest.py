@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "trainer-image" / "src"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass

@@ -123,7 +123,7 @@ def test_beale_out_of_range_is_not_finite(launcher):
 def test_an_objective_that_the_model_does_not_report(launcher):
     ended = launcher.main("--model=beale", "--x=1", "--y=1", KUBESTUDY_OBJECTIVES="accuracy").end()
     assert (ended.code, ended.message["reason"]) == (1, "Error")
-    assert "lacks the objective accuracy" in ended.message["message"]
+    assert "lacks accuracy, which the study names" in ended.message["message"]
 
 
 def test_help_explains_every_option_and_the_exit_codes(capsys):

@@ -96,7 +96,7 @@ ENDS = {
     "objective missing": (
         "trial.finish(loss=1, f1=2)",
         1, "Error",
-        "ValueError: trial.finish(...) lacks the objective val_accuracy: it was given loss, f1", None,
+        "ValueError: trial.finish(...) lacks val_accuracy, which the study names: it was given loss, f1", None,
     ),
     "stop": ("trial.stop()", 143, "Terminated", None, None),
 }  # fmt: skip

@@ -154,7 +154,7 @@ def test_accepted(data: dict[str, Any]) -> None:
         (manifest(budget={"maxGpuHours": 2}), "spec.budget.maxGpuHours", "never used up"),
         (manifest(budget={"maxDuration": "0s"}), "spec.budget.maxDuration", "above zero"),
         (manifest(budget={"maxDuration": "2 hours"}), "spec.budget.maxDuration", "90s, 45m, 1h30m or 2d"),
-        (manifest(budget={"maxDuration": 90}), "spec.budget.maxDuration", "put it in quotes"),
+        (manifest(budget={"maxDuration": 90}), "spec.budget.maxDuration", "90 is no duration: write it as 90s"),
         (manifest(parallelism=0), "spec.parallelism", "at least 1"),
         (manifest(parallelism=True), "spec.parallelism", "no whole number"),
         # objectives
@@ -426,6 +426,8 @@ POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
             "$(pod) is no variable of an expression: did you mean pods?",
         ),
         ({"settlingTime": "soon"}, "spec.settlingTime", "is no duration"),
+        ({"settlingTime": 30}, "spec.settlingTime", "is no duration: write it as 90s"),
+        ({"objectives": [{**POWER, "name": "a b"}]}, "spec.objectives[0].name", "is no metric's name"),
     ],
 )
 def test_what_is_wrong_with_constraints_and_expressions(spec: dict[str, Any], path: str, sentence: str) -> None:

@@ -76,3 +76,19 @@ def test_a_database_can_be_looked_at_and_not_changed(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="not changed"):
         optuna.delete_study(study_name="team/one/uid-one", storage=seen)
     assert len(study.trials) == 2
+
+
+def test_a_folder_of_local_runs_is_no_operators(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "journal.log").touch()
+    for folder in (tmp_path, tmp_path / "digits"):
+        with pytest.raises(StudyError, match="run on this machine: name one"):
+            open_all(str(folder))
+    with pytest.raises(StudyError, match="there is no folder"):
+        open_all(str(tmp_path / "none"))
+
+
+def test_what_else_lies_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+    run(Archive(tmp_path), "one", [1.0])
+    (tmp_path / "team" / "supervisor.log").write_text("no journal")
+    assert optuna.get_all_study_names(open_all(str(tmp_path))) == ["team/one/uid-one"]

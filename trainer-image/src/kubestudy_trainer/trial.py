@@ -155,7 +155,7 @@ class Trial:
         given = ", ".join(final) or "nothing"
         for objective in self._environment.objectives:
             if objective not in final:
-                raise ValueError(f"trial.finish(...) lacks the objective {objective}: it was given {given}")
+                raise ValueError(f"trial.finish(...) lacks {objective}, which the study names: it was given {given}")
         if not final:
             raise ValueError("trial.finish(...) was given no value")
         bad = {name: value for name, value in final.items() if not math.isfinite(value)}

@@ -118,9 +118,9 @@ def _sentence(detail: ErrorDetails) -> str:
             expected = context["expected"].replace("'", "")
             near = nearest(str(given), expected.replace(" or ", ", ").split(", "))
             return f"{_shown(given)} is not {expected}" + (f": did you mean {near}?" if near else "")
-        case "string_pattern_mismatch" if field in _DURATIONS:
+        case "string_pattern_mismatch" | "string_type" if field in _DURATIONS:
             return f"{_shown(given)} is no duration: write it as 90s, 45m, 1h30m or 2d"
-        case "string_pattern_mismatch" if field == "name":
+        case "string_pattern_mismatch" if detail["loc"][-2:] == ("metadata", "name"):
             return f"{_shown(given)} is no name for an object: use lowercase letters, digits, - and ."
         case "string_pattern_mismatch":
             return f"{_shown(given)} is no metric's name: use letters, digits, _ . : / and -, a letter or _ first"

@@ -61,6 +61,11 @@ def place_of(name: str, directory: Path | None, storage: str | None, folder: Stu
     Raises:
         StudyError: Its storage is a database whose URL must be given again, since it holds a password.
     """
+    if storage is not None and "://" not in storage:
+        raise StudyError(
+            f"{storage} is no database URL: one study of this machine is found by its name, or --dir; all of an"
+            " operator's folder are shown by kubestudy dashboard --storage FOLDER, without a name"
+        )
     folder = folder or folder_of(name, directory)
     try:
         kept = json.loads(folder.storage_record.read_text())
@@ -109,6 +114,11 @@ def open_all(storage: str) -> BaseStorage:
     """
     if "://" in storage:
         return ReadOnlyStorage(open_storage(storage))
-    if not Path(storage).is_dir():
+    folder = Path(storage)
+    if not folder.is_dir():
         raise StudyError(f"there is no folder {storage}: --storage names an operator's folder of journals, or a URL")
-    return JournalShelf(Path(storage))
+    if any(folder.glob("journal.log")) or any(folder.glob("*/journal.log")):
+        raise StudyError(
+            f"{storage} holds studies that were run on this machine: name one instead (kubestudy dashboard NAME)"
+        )
+    return JournalShelf(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import socket
 from dataclasses import replace
@@ -136,6 +137,8 @@ def serve(opened: BaseStorage, host: str, port: int) -> Exit:
     """Serve Optuna Dashboard on an open storage until interrupted."""
     # Nothing is to be saved, and no library on the way may take Ctrl-C for an error of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A container's first process takes no notice of SIGTERM by itself.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.COMPLETED))
     try:
         import optuna_dashboard  # noqa: PLC0415  (optional, and slow to import)
     except ImportError:

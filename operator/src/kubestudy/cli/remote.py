@@ -119,7 +119,10 @@ class Remote:
             if status.trials.total == 0:
                 said = ": ".join(filter(None, (status.phase, why(status))))
                 raise StudyError(f"{metadata['name']} has no trials yet ({said})") from error
-            raise StudyError(f"the operator knows no history of {metadata['name']}: {error}") from error
+            raise StudyError(
+                f"the operator's storage holds nothing of {metadata['name']} any more (was it kept in the pod alone?);"
+                " what the study came to is in its status: kubectl study describe"
+            ) from error
         except ApiError as error:
             raise StudyError(
                 f"the operator's history endpoint cannot be asked ({error}). It is reached through the API server:"
@@ -159,6 +162,8 @@ def opened(body: Mapping[str, Any], journal: bytes | None, storage: str | None) 
     metadata = body["metadata"]
     name = Record(metadata["namespace"], metadata["name"], metadata["uid"], "").study_name
     if storage is not None:
+        if "://" not in storage:
+            raise StudyError(f"{storage} is no database URL; left out, the operator is asked")
         return History(open_storage(storage), name, masked(storage))
     where = "that the operator serves"
     return History(storage_of(journal or b"", where), name, where)

@@ -127,8 +127,9 @@ class JournalShelf(ReadOnlyStorage):
 
     def _all(self) -> Iterator[tuple[int, BaseStorage]]:
         known = set(self._paths)
-        for path in sorted(self._folder.glob("*/*.log")):
-            if path not in known:
+        # Beside each journal an operator keeps a record of its study; anything else is none of its.
+        for path in sorted(record.with_suffix(".log") for record in self._folder.glob("*/*.json")):
+            if path not in known and path.is_file():
                 self._storages.append(open_storage(path))
                 self._paths.append(path)
         return ((i, s) for i, s in enumerate(self._storages) if self._paths[i].exists())

@@ -107,7 +107,7 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             return RDBStorage(place)
         except ImportError as error:
             raise StudyError(
-                f"the storage {masked(place)} needs a database driver that is not installed ({error.name}):"
+                f"the storage {masked(place)} needs a database driver that is not installed ({error.name or error}):"
                 " install it beside kubestudy, for instance psycopg[binary] for PostgreSQL"
             ) from error
         except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
