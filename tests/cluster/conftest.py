@@ -12,6 +12,7 @@ import pytest
 from support.cluster.cluster import Cluster, Operator, start_operator
 from support.cluster.deployed import Deployed, deploy, import_images, undeploy
 from support.cluster.node import why_not_here
+from support.cluster.prometheus import Prometheus, operator_with
 from support.wait import until
 
 
@@ -70,3 +71,18 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture
+def prometheus(cluster: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
+    server = Prometheus(cluster, tmp_path / "prometheus").up()
+    yield server
+    server.down()
+
+
+@pytest.fixture
+def seeing_operator(prometheus: Prometheus, cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """An operator that looks after the test's namespace and asks a Prometheus."""
+    running = operator_with(prometheus, cluster, namespace, tmp_path / "operator")
+    yield running
+    assert running.stop() == 0

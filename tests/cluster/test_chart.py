@@ -21,7 +21,7 @@ from support.cluster.dashboards import panels
 from support.cluster.deployed import make_volume
 from support.cluster.helm import Helm
 from support.cluster.prometheus import Prometheus
-from support.cluster.studies import Study, container_study, simulated_study
+from support.cluster.studies import ON_REAL_NODE, Study, container_study, simulated_study
 from support.cluster.tools import HELM_DOCS
 from support.wait import until
 
@@ -218,28 +218,24 @@ if trial.number == 1:
     raise SystemExit(1)
 for step in range(1, 41):
     trial.report(step, y=trial.params["x"])
-    time.sleep(0.4)
+    time.sleep(0.4)  # a step's work
 trial.finish(y=trial.params["x"])
 """
 
 
-def test_every_panel_of_the_dashboards_shows_something(real: Cluster, release: str, tmp_path: Path) -> None:
+def test_every_panel_of_the_dashboards_shows_something(real: Cluster, release: str, prometheus: Prometheus) -> None:
     """Every expression, its variables filled in, on a real Prometheus that watched a real study and its operator."""
-    prometheus = Prometheus(real, tmp_path / "prometheus").up()
     try:
         made = container_study(
             "watched",
             {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", WATCHED]},
+            pod=ON_REAL_NODE,
             parameters=[{"name": "x", "type": "float", "low": 0, "high": 1}],
             sampler={"name": "random", "seed": 1},
             pruner={"name": "median", "options": {"n_startup_trials": 1}},
             parallelism=2,
             budget={"maxTrials": 5},
         )
-        made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
-            "terminationGracePeriodSeconds": 2,
-            "nodeSelector": {"kubernetes.io/hostname": "node1"},
-        }
         began = time.time()
         study = Study(real, release, "watched").apply(made)
         counts = study.until_phase("Complete", seconds=240)["trials"]
@@ -251,7 +247,6 @@ def test_every_panel_of_the_dashboards_shows_something(real: Cluster, release: s
         empty = [f"{what}: {expr}" for what, expr in tried if not prometheus.range(expr, began)]
         assert empty == []
     finally:
-        prometheus.down()
         real.kubectl("delete", "hps", "watched", "-n", release, "--timeout=30s")
 
 

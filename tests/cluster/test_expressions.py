@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.cluster import images
-from support.cluster.cluster import Cluster, Operator, start_operator
-from support.cluster.prometheus import Prometheus
-from support.cluster.studies import Study, container_study, simulated_study
+from support.cluster.cluster import Cluster, start_operator
+from support.cluster.prometheus import Prometheus, operator_with
+from support.cluster.studies import ON_REAL_NODE, Study, container_study, simulated_study
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(1800)  # the first time it builds Prometheus
@@ -23,31 +22,12 @@ trial = Trial.current()
 x = trial.params["x"]
 for step in range(1, 37):
     trial.report(step, y=x, load=1 - x)
-    time.sleep(0.5)
+    time.sleep(0.5)  # a step's work
 trial.finish(y=x)
 """
 OVER_TIME = (
     '{how}_over_time(kubestudy_trial_metric{{namespace="$(namespace)",pod=~"$(pods)",metric="{metric}"}}[$(window)])'
 )
-
-
-def operator_with(prometheus: Prometheus, cluster: Cluster, namespace: str, folder: Path) -> Operator:
-    flags = (f"--namespace={namespace}", "--no-leader-election", f"--prometheus-url={prometheus.url}")
-    return start_operator(cluster, folder, *flags, environment={"KUBESTUDY_PROMETHEUS_SETTLING_SECONDS": "1"})
-
-
-@pytest.fixture
-def prometheus(cluster: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
-    server = Prometheus(cluster, tmp_path / "prometheus").up()
-    yield server
-    server.down()
-
-
-@pytest.fixture
-def operator(prometheus: Prometheus, cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    running = operator_with(prometheus, cluster, namespace, tmp_path / "operator")
-    yield running
-    assert running.stop() == 0
 
 
 def counted(objective: str = "vector($(trial))", **spec: Any) -> dict[str, Any]:
@@ -60,12 +40,13 @@ def counted(objective: str = "vector($(trial))", **spec: Any) -> dict[str, Any]:
     )
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("seeing_operator")
 def test_what_prometheus_saw_of_real_trials_decides(real: Cluster, namespace: str) -> None:
     """The smallest peak wins, but only where the mean load stays low: x is the one and 1 - x the other."""
     made = container_study(
         "watched",
         {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", SCRIPT]},
+        pod=ON_REAL_NODE,
         objectives=[{"promql": OVER_TIME.format(how="max", metric="y"), "name": "peak", "goal": "minimize"}],
         constraints=[
             {"promql": OVER_TIME.format(how="avg", metric="load"), "name": "load", "max": 0.5},
@@ -77,10 +58,6 @@ def test_what_prometheus_saw_of_real_trials_decides(real: Cluster, namespace: st
         parallelism=3,
         budget={"maxTrials": 6},
     )
-    made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
-        "terminationGracePeriodSeconds": 2,
-        "nodeSelector": {"kubernetes.io/hostname": "node1"},
-    }
     study = Study(real, namespace, "watched").apply(made)
     status = study.until_phase("Complete", seconds=300)
     assert status["trials"]["complete"] == 6, status
@@ -90,7 +67,7 @@ def test_what_prometheus_saw_of_real_trials_decides(real: Cluster, namespace: st
     assert best["values"]["peak"] == pytest.approx(best["params"]["x"])
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("seeing_operator")
 def test_an_expression_is_checked_before_the_first_trial(cluster: Cluster, namespace: str) -> None:
     study = Study(cluster, namespace).apply(counted('avg(up{pod=~"$(pods)"'))
     until(lambda: study.holds("Failed"), what="the refusal")
@@ -100,7 +77,7 @@ def test_an_expression_is_checked_before_the_first_trial(cluster: Cluster, names
     assert study.jobs == []
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("seeing_operator")
 @pytest.mark.parametrize(
     ("objective", "reason", "words"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import yaml
 
 from kubestudy.search.shelf import JournalShelf
 from support.cluster import images
-from support.cluster.cluster import ROOT, Cluster, Operator, start_operator
+from support.cluster.cluster import ROOT, Cluster
 from support.cluster.prometheus import Prometheus
-from support.cluster.studies import Study, container_study, torch_volume, with_torch
+from support.cluster.studies import ON_REAL_NODE, Study, container_study, torch_volume, with_torch
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(1800)  # the first time it builds Prometheus
@@ -28,44 +27,25 @@ from kubestudy_trainer import Trial
 trial = Trial.current()
 for step in range(1, 41):
     trial.report(step, y=trial.params["x"])
-    time.sleep(0.5)
+    time.sleep(0.5)  # a step's work
 trial.finish(y=trial.params["x"])
 """
 
 
-@pytest.fixture
-def prometheus(real: Cluster, tmp_path: Path) -> Iterator[Prometheus]:
-    server = Prometheus(real, tmp_path / "prometheus").up()
-    yield server
-    server.down()
-
-
-@pytest.fixture
-def operator(prometheus: Prometheus, real: Cluster, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    flags = (f"--namespace={namespace}", "--no-leader-election", f"--prometheus-url={prometheus.url}")
-    running = start_operator(real, tmp_path / "operator", *flags)
-    yield running
-    assert running.stop() == 0
-
-
 def study_of(pruner: dict[str, Any], trials: int) -> dict[str, Any]:
-    made = container_study(
+    return container_study(
         "curves",
         {"name": "trainer", "image": images.TRAINER, "command": ["python", "-c", SCRIPT]},
+        pod=ON_REAL_NODE,
         parameters=[{"name": "x", "type": "float", "low": 0, "high": 1}],
         sampler={"name": "random", "seed": 1},
         pruner=pruner,
         parallelism=2,
         budget={"maxTrials": trials},
     )
-    made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
-        "terminationGracePeriodSeconds": 2,
-        "nodeSelector": {"kubernetes.io/hostname": "node1"},
-    }
-    return made
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("seeing_operator")
 def test_hopeless_trials_are_pruned_by_what_prometheus_saw_though_it_is_away_for_a_while(
     real: Cluster, prometheus: Prometheus, namespace: str
 ) -> None:
@@ -114,7 +94,7 @@ else:
 """
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("seeing_operator")
 def test_the_median_pruner_saves_a_third_of_the_digits_epochs_and_loses_nothing(
     real: Cluster, namespace: str, tmp_path: Path
 ) -> None:
@@ -123,6 +103,7 @@ def test_the_median_pruner_saves_a_third_of_the_digits_epochs_and_loses_nothing(
     made = container_study(
         "digits",
         with_torch(container),
+        pod=ON_REAL_NODE | {"terminationGracePeriodSeconds": 5, "volumes": [torch_volume()]},
         objectives=example["objectives"],
         parameters=example["parameters"],
         sampler={"name": "random", "seed": 5},
@@ -130,11 +111,6 @@ def test_the_median_pruner_saves_a_third_of_the_digits_epochs_and_loses_nothing(
         parallelism=4,
         budget={"maxTrials": 16},
     )
-    made["spec"]["jobTemplate"]["spec"]["template"]["spec"] |= {
-        "terminationGracePeriodSeconds": 5,
-        "nodeSelector": {"kubernetes.io/hostname": "node1"},
-        "volumes": [torch_volume()],
-    }
     status = Study(real, namespace, "digits").apply(made).until_phase("Complete", seconds=900)
     assert status["trials"]["failed"] == 0
     (study,) = optuna.get_all_study_names(shelf := JournalShelf(tmp_path / "operator" / "storage"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import yaml
 from kubestudy.api.validation import validate
 from kubestudy.search.checks import search_problems
 from support.manifests import manifest
+from support.scripts import module_at
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -30,10 +30,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_committed_references_are_the_generated_ones() -> None:
-    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_at(DOCS / "make_reference.py")
     committed = {path.name: path.read_text() for path in module.FOLDER.glob("*.md")}
     assert committed == module.files(), "run make chart docs and commit what they write"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,16 +9,14 @@ from typing import Any
 
 import pytest
 
+from support.scripts import module_at
+
 CHARTS = Path(__file__).parents[2] / "charts"
 
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_dashboards", CHARTS / "make_dashboards.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(CHARTS / "make_dashboards.py")
 
 
 def test_the_committed_files_are_the_generated_ones(generator: ModuleType) -> None:

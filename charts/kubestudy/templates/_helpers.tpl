@@ -110,3 +110,13 @@ tolerations: {{- toYaml . | nindent 0 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+
+{{/* The labels of the pods that serve Optuna Dashboard: the operator's own, or a Deployment's. */}}
+{{- define "kubestudy.dashboardSelector" -}}
+{{- if include "kubestudy.database" . -}}
+app.kubernetes.io/name: {{ include "kubestudy.dashboardName" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- else -}}
+{{ include "kubestudy.selector" . }}
+{{- end -}}
+{{- end -}}

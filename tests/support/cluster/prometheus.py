@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from support.cluster import processes
-from support.cluster.cluster import ROOT, Cluster
+from support.cluster.cluster import ROOT, Cluster, Operator, start_operator
 from support.cluster.tools import PROMETHEUS
 from support.wait import until
 
@@ -70,3 +70,9 @@ class Prometheus:
         with urllib.request.urlopen(url, timeout=30) as answer:
             found: list[Any] = json.load(answer)["data"]["result"]
         return found
+
+
+def operator_with(prometheus: Prometheus, cluster: Cluster, namespace: str, folder: Path) -> Operator:
+    """Start an operator that looks after one namespace and asks a server; trials settle within a second."""
+    flags = (f"--namespace={namespace}", "--no-leader-election", f"--prometheus-url={prometheus.url}")
+    return start_operator(cluster, folder, *flags, environment={"KUBESTUDY_PROMETHEUS_SETTLING_SECONDS": "1"})

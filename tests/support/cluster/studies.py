@@ -48,7 +48,13 @@ def simulated_study(
     }
 
 
-def container_study(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
+# A pod of a test on the real node, which should go as soon as it is told to.
+ON_REAL_NODE = {"terminationGracePeriodSeconds": 2, "nodeSelector": {"kubernetes.io/hostname": "node1"}}
+
+
+def container_study(
+    name: str, container: dict[str, Any], pod: dict[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
     """Return a study of one float whose trials run a container; one trial unless told otherwise."""
     return {
         "apiVersion": "kubestudy.dev/v1alpha1",
@@ -58,7 +64,7 @@ def container_study(name: str, container: dict[str, Any], **spec: Any) -> dict[s
             "objectives": [{"metric": "y", "goal": "minimize"}],
             "parameters": [{"name": "x", "type": "float", "low": -1, "high": 1}],
             "budget": {"maxTrials": 1},
-            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}},
+            "jobTemplate": {"spec": {"template": {"spec": {"containers": [container], **(pod or {})}}}},
             **spec,
         },
     }

@@ -17,7 +17,7 @@ from kubestudy.metrics.expressions import PrometheusGauge
 from kubestudy.metrics.server import PrometheusError
 from kubestudy.search.checks import search_problems
 from kubestudy.study.measuring import NO_GAUGE
-from kubestudy.study.ports import Gauge
+from kubestudy.study.ports import Gauge, Trouble
 
 NO_PROMETHEUS = "NoPrometheus"
 # More is of no use to a reader, and an object's status is small.
@@ -26,19 +26,6 @@ _PROBLEMS_SHOWN = 10
 
 class MetricsUnavailableError(Exception):
     """Prometheus does not answer, and a study that needs it cannot begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a study cannot be run as it is written.
-
-    Attributes:
-        reason: One CamelCase word.
-        message: A sentence that says what to mend.
-    """
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +44,8 @@ async def judge(
     now: float,
     *,
     begun: bool,
-) -> Accepted | Refusal:
-    """Judge a study.
+) -> Accepted | Trouble:
+    """Judge a study; return what it needs to run, or why it cannot be run as it is written.
 
     Args:
         manifest: The object, without its status.
@@ -74,15 +61,15 @@ async def judge(
     """
     study, problems = await asyncio.to_thread(validate, manifest, search_problems)
     if study is None:
-        return Refusal("InvalidSpec", listed(problems))
+        return Trouble("InvalidSpec", listed(problems))
     problem = await template_problem(owner, study.spec, api)
     if problem is not None:
-        return Refusal("InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
+        return Trouble("InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
     if not study.spec.expressions:
         return Accepted(study, NO_GAUGE)
     gauge = gauge_of(study.spec)
     if gauge is None:
-        return Refusal(
+        return Trouble(
             NO_PROMETHEUS,
             "the study has promql expressions and the operator no Prometheus: start it with --prometheus-url (in the"
             " chart: prometheus.url), or use metrics that trials report",
@@ -91,12 +78,12 @@ async def judge(
     return refusal or Accepted(study, gauge)
 
 
-async def _refused_by(gauge: PrometheusGauge, now: float) -> Refusal | None:
+async def _refused_by(gauge: PrometheusGauge, now: float) -> Trouble | None:
     try:
         problem = await gauge.check(now)
     except (PrometheusError, OSError) as error:
         raise MetricsUnavailableError(f"the study's expressions cannot be checked yet: {error}") from error
-    return None if problem is None else Refusal("InvalidExpression", f"{problem}; mend it and apply the study again")
+    return None if problem is None else Trouble("InvalidExpression", f"{problem}; mend it and apply the study again")
 
 
 def listed(problems: Sequence[Problem]) -> str:

@@ -24,7 +24,7 @@ from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.names import job_name, job_prefix
 from kubestudy.cluster.runtime import ClusterRuntime
 from kubestudy.cluster.status import Pace, StatusWriter
-from kubestudy.controller.judging import NO_PROMETHEUS, MetricsUnavailableError, Refusal, judge, listed
+from kubestudy.controller.judging import NO_PROMETHEUS, MetricsUnavailableError, judge, listed
 from kubestudy.metrics.expressions import PrometheusGauge
 from kubestudy.metrics.operator import OperatorMetrics
 from kubestudy.metrics.prometheus import PrometheusMetrics
@@ -97,17 +97,11 @@ class StudyLife:
         self._writer = StatusWriter(owner, services.api, body.get("status"), services.pace)
         self._events = EventRecorder(owner, services.api)
         self._status = _known_status(body)
+        self._budget = _budget_in(body)
 
     def _owner(self) -> Owner:
         template = (self._body.get("spec") or {}).get("jobTemplate") or {}
         return Owner(self.name, self.namespace, self.uid, template)
-
-    @property
-    def _budget(self) -> Budget | None:
-        try:
-            return Budget.model_validate((self._body.get("spec") or {}).get("budget") or {}, by_alias=True)
-        except ValidationError:
-            return None  # which the study is told of elsewhere
 
     @property
     def record(self) -> Record:
@@ -120,6 +114,7 @@ class StudyLife:
         old, self._body = self._body, body
         if body["metadata"].get("generation") == old["metadata"].get("generation"):
             return  # the spec is as it was
+        self._budget = _budget_in(body)
         if self._loop is None:
             self._changed.set()
         else:
@@ -200,14 +195,14 @@ class StudyLife:
         """Run the study until it is over, or stands still."""
         body, services = self._body, self._services
         begun = self._status is not None and self._status.trials.total > 0
-        gauge = partial(self._gauge, services.prometheus)
-        verdict = await judge(_manifest(body), self._owner(), services.api, gauge, services.clock(), begun=begun)
-        if isinstance(verdict, Refusal):
+        verdict = await judge(_manifest(body), self._owner(), services.api, self._gauge, services.clock(), begun=begun)
+        if isinstance(verdict, Trouble):
             self._refuse(body, verdict.reason, verdict.message)
         else:
             await self._run_valid(verdict.study, body, verdict.gauge)
 
-    def _gauge(self, server: PrometheusServer | None, spec: StudySpec) -> PrometheusGauge | None:
+    def _gauge(self, spec: StudySpec) -> PrometheusGauge | None:
+        server = self._services.prometheus
         if server is None:
             return None
         job = partial(job_name, self.name, self.uid)
@@ -309,3 +304,10 @@ def _known_status(body: Mapping[str, Any]) -> StudyStatus | None:
         return StudyStatus.model_validate(body["status"], by_alias=True, by_name=False)
     except (KeyError, ValidationError):
         return None
+
+
+def _budget_in(body: Mapping[str, Any]) -> Budget | None:
+    try:
+        return Budget.model_validate((body.get("spec") or {}).get("budget") or {}, by_alias=True)
+    except ValidationError:
+        return None  # which the study is told of elsewhere

@@ -86,7 +86,7 @@ class PrometheusGauge:
             except PrometheusError as error:
                 if error.passing:
                     raise
-                return f"{error}; the expression as it was sent: {_shown(sent)}"
+                return _refusal(error, sent)
         return None
 
     async def _number(self, sent: str, at: float) -> float:
@@ -98,9 +98,7 @@ class PrometheusGauge:
                 raise MeasureError(
                     "MetricsUnavailable", str(error), attempts=_UNAVAILABLE_ATTEMPTS, unavailable=True
                 ) from error
-            raise MeasureError(
-                "ExpressionRefused", f"{error}; the expression as it was sent: {_shown(sent)}"
-            ) from error
+            raise MeasureError("ExpressionRefused", _refusal(error, sent)) from error
         return one_number(found, sent)
 
 
@@ -156,6 +154,10 @@ def variables(number: int, job: str, pods: tuple[str, ...], start: float, end: f
         "end": f"{end:.3f}",
         "window": f"{max(1, math.ceil(end - start))}s",
     }
+
+
+def _refusal(error: Exception, sent: str) -> str:
+    return f"{error}; the expression as it was sent: {_shown(sent)}"
 
 
 def _labels(series: Series) -> str:

@@ -64,9 +64,8 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
         return Plan(stop=_stop(alive, StopCause.SUSPENDED), ending=end, suspended=True)
     if end is not None and end.early:
         return _wind_down(spec, facts, end, alive)
-    free = max(0, spec.parallelism - len(facts.live))
     # Those being measured hold no place, but suggestions need results: both together are twice parallelism at most.
-    free = max(0, min(free, 2 * spec.parallelism - len(facts.live) - len(facts.measuring)))
+    free = max(0, spec.parallelism - len(facts.live) - max(0, len(facts.measuring) - spec.parallelism))
     if room is not None:
         free = min(free, room)
     relaunch = tuple(number for number in facts.queued if number not in facts.held)[:free]

@@ -23,6 +23,7 @@ class GatheringJournal(JournalFileBackend):
     _written = 0
     _held: list[dict[str, Any]] | None = None
 
+    # Optuna's own returns a Generator; its storage, like the interface it implements, only goes through it.
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         """Return the records from a number on: those of the file, then those that are held back."""
         if self._held is not None:

@@ -197,7 +197,7 @@ class StudyLoop:
             if to_be_measured(trial.end or _GONE, self._stopping.get(trial.number), spec):
                 self._measuring.add(trial, spec.settling_seconds)
                 self._live.pop(trial.number, None)
-            elif trial.number not in self._measuring.numbers:
+            elif trial.number not in self._measuring:
                 known.append(trial)
         self._measuring.turn()
         return known + [trial for trial in self._measuring.trials if self._measuring.found(trial.number) is not None]
@@ -207,7 +207,7 @@ class StudyLoop:
         if number not in self._trials:
             # Its end was recorded, but a restart came before the runtime could let go of it.
             await (self._runtime.stop(number) if trial.end is None else self._runtime.forget(number))
-        elif trial.end is None and number not in self._measuring.numbers:
+        elif trial.end is None and number not in self._measuring:
             self._live[number] = trial
             if number in self._stopping:
                 await self._runtime.stop(number)

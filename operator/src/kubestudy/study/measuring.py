@@ -72,6 +72,9 @@ class Measuring:
         """The trials that are being measured, or whose numbers nobody has taken yet."""
         return frozenset(self._waits)
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._waits
+
     @property
     def trials(self) -> list[Observed]:
         """The same, as they ended."""
