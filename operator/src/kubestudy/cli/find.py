@@ -12,7 +12,7 @@ from kubestudy.api.manifest import load
 from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
 from kubestudy.search.history import History
 from kubestudy.search.shelf import JournalShelf, ReadOnlyStorage
-from kubestudy.search.storage import has_password, masked, open_storage
+from kubestudy.search.storage import has_password, masked, open_storage, place_in
 from kubestudy.study.ports import StudyError
 
 STORAGE_VARIABLE = "KUBESTUDY_STORAGE"
@@ -61,7 +61,7 @@ def place_of(name: str, directory: Path | None, storage: str | None, folder: Stu
     Raises:
         StudyError: Its storage is a database whose URL must be given again, since it holds a password.
     """
-    if storage is not None and "://" not in storage:
+    if storage is not None and isinstance(place_in(storage), Path):
         raise StudyError(
             f"{storage} is no database URL: one study of this machine is found by its name, or --dir; all of an"
             " operator's folder are shown by kubestudy dashboard --storage FOLDER, without a name"
@@ -112,9 +112,9 @@ def open_all(storage: str) -> BaseStorage:
     Raises:
         StudyError: There is no such folder, or the database cannot be opened.
     """
-    if "://" in storage:
-        return ReadOnlyStorage(open_storage(storage))
-    folder = Path(storage)
+    folder = place_in(storage)
+    if isinstance(folder, str):
+        return ReadOnlyStorage(open_storage(folder))
     if not folder.is_dir():
         raise StudyError(f"there is no folder {storage}: --storage names an operator's folder of journals, or a URL")
     if any(folder.glob("journal.log")) or any(folder.glob("*/journal.log")):

@@ -18,7 +18,7 @@ from kubestudy.cli.closing import why
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
 from kubestudy.search.archive import Record
 from kubestudy.search.history import History
-from kubestudy.search.storage import masked, open_storage, storage_of
+from kubestudy.search.storage import masked, open_storage, place_in, storage_of
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial, live_from_data
 
@@ -162,7 +162,7 @@ def opened(body: Mapping[str, Any], journal: bytes | None, storage: str | None) 
     metadata = body["metadata"]
     name = Record(metadata["namespace"], metadata["name"], metadata["uid"], "").study_name
     if storage is not None:
-        if "://" not in storage:
+        if not isinstance(place_in(storage), str):
             raise StudyError(f"{storage} is no database URL; left out, the operator is asked")
         return History(open_storage(storage), name, masked(storage))
     where = "that the operator serves"

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubestudy.cluster.api import namespace_here
 from kubestudy.metrics.server import Access
+from kubestudy.search.storage import place_in
 
 
 class Settings(BaseSettings):
@@ -87,4 +88,4 @@ class Settings(BaseSettings):
     @property
     def storage_place(self) -> Path | str:
         """The storage as a folder, or as a URL."""
-        return self.storage if "://" in self.storage else Path(self.storage)
+        return place_in(self.storage)

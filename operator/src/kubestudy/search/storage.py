@@ -83,6 +83,11 @@ def _remedy(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def place_in(text: str) -> Path | str:
+    """Return a storage as people write it: a database URL as it is, anything else as a path."""
+    return text if "://" in text else Path(text)
+
+
 def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage:
     """Open a storage, made first if need be.
 
