@@ -12,7 +12,7 @@ import optuna
 
 from bench.common import example
 from kubestudy.api.validation import validate
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete
 
@@ -21,7 +21,7 @@ ASKS = 20
 
 
 def main() -> None:
-    quiet()
+    hush_optuna()
     with tempfile.TemporaryDirectory() as folder:
         ours, raw = _ours(Path(folder) / "ours.log"), _raw(Path(folder) / "raw.log")
         done = 0

@@ -8,7 +8,7 @@ import optuna
 
 from bench.common import example
 from kubestudy.api.validation import validate
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.study.outcome import Complete
 from kubestudy_trainer.beale import beale
 
@@ -16,7 +16,7 @@ TRIALS, BATCH, SEEDS = 128, 16, 30
 
 
 def main() -> None:
-    quiet()
+    hush_optuna()
     ours = [_ours(seed) for seed in range(SEEDS)]
     raw = [_raw(seed) for seed in range(SEEDS)]
     a, b = statistics.median(ours), statistics.median(raw)

@@ -1,4 +1,4 @@
-"""Memory of the loop, and time per trial, over 5,000 no-op trials with the random sampler."""
+"""Progress of the loop, and time per trial, over 5,000 no-op trials with the random sampler."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from kubestudy.api.status import BestTrial, StudyStatus, TrialCounts, Used
 from kubestudy.api.study import Budget
-from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.prometheus import PrometheusMetrics
 from kubestudy.metrics.server import Access, PrometheusServer
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.readings import Readings
-from kubestudy.study.trial import Life, Observed
+from kubestudy.study.trial import Observed, TrialPhase
 from support.cluster.processes import free_port
 from support.manifests import LOSS, spec_of
 from support.wait import until
@@ -65,7 +65,7 @@ async def ticks(url: str, body: Path, search: OptunaSearch) -> tuple[list[float]
     """Return the processor seconds of readings, and of reports to Optuna with the pruner's answers."""
     server = PrometheusServer(Access(url))
     readings = Readings(PrometheusMetrics(server, "team", "demo-0123456789-", interval=0.0), time.time)
-    trials = [Observed(n, Life.RUNNING, 0.0, pod=f"demo-0123456789-{n}-abcde") for n in range(TRIALS)]
+    trials = [Observed(n, TrialPhase.RUNNING, 0.0, pod=f"demo-0123456789-{n}-abcde") for n in range(TRIALS)]
     reading, reporting = [], []
     for step in range(1, TICKS + 1):
         body.write_bytes(answer(step))
@@ -98,7 +98,7 @@ def exposition() -> tuple[float, int]:
 
 
 def main() -> None:
-    quiet()
+    hush_optuna()
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         body = folder / "answer.json"

@@ -23,7 +23,7 @@ from optuna.storages import JournalStorage
 
 from kubestudy.api.validation import validate
 from kubestudy.search.archive import Archive, Record
-from kubestudy.search.search import OptunaSearch, fixed_part, quiet
+from kubestudy.search.search import OptunaSearch, fixed_part, hush_optuna
 from kubestudy.search.storage import JournalLines
 from kubestudy.study.outcome import Complete
 from support.cluster.cluster import Cluster, Operator, start_operator
@@ -33,13 +33,13 @@ from support.wait import until
 _SECONDS = 1800
 
 
-def _memory(operator: Operator) -> float:
+def _progress(operator: Operator) -> float:
     return psutil.Process(operator.process.pid).memory_info().rss / 2**20
 
 
 def _prefill(cluster: Cluster, folder: Path, namespace: str, names: list[str], trials: int) -> None:
     """Put finished trials of studies into the storage of an operator that does not run."""
-    quiet()
+    hush_optuna()
     for name in names:
         body = cluster.get("hps", name, namespace=namespace)
         study, problems = validate({key: body[key] for key in ("apiVersion", "kind", "metadata", "spec")})
@@ -80,7 +80,7 @@ def accumulate(cluster: Cluster, base: Path, trials: int = 5000) -> None:
         time.sleep(0.5)
     first, last = marks[500] - marks[0], marks[trials] - marks[trials - 500]
     print(f" {trials} trials, 20 in flight: the first 500 took {first:.1f} s, the last 500 {last:.1f} s:"
-          f" {first / last:.2f} of the first rate; memory {_memory(operator):.0f} MiB", flush=True)  # fmt: skip
+          f" {first / last:.2f} of the first rate; memory {_progress(operator):.0f} MiB", flush=True)  # fmt: skip
     operator.stop()
 
 
@@ -102,7 +102,7 @@ def long(cluster: Cluster, base: Path, trials: int = 20_000, live: int = 100) ->
     study.until_phase("Complete", _SECONDS)
     first = min(started, max(0.0, created + 1 - began))  # a timestamp is cut to the second
     print(f" {trials} trials in the storage: first Job {first:.1f} s after the operator's start,"
-          f" memory {_memory(operator):.0f} MiB", flush=True)  # fmt: skip
+          f" memory {_progress(operator):.0f} MiB", flush=True)  # fmt: skip
     operator.stop()
 
 
@@ -126,7 +126,7 @@ def fleet(cluster: Cluster, base: Path, studies: int = 100, trials: int = 100, b
                 ends.setdefault(body["metadata"]["name"], time.monotonic() - began)
         time.sleep(0.5)
     median, slowest = statistics.median(ends.values()), max(ends.values())
-    memory = _memory(operator)
+    memory = _progress(operator)
     time.sleep(10)  # the last requests and events
     process = psutil.Process(operator.process.pid)
     used = process.cpu_times()

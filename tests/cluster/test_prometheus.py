@@ -12,7 +12,7 @@ import optuna
 import pytest
 import yaml
 
-from kubestudy.search.shelf import JournalShelf
+from kubestudy.search.merged import MergedStorage
 from support.cluster import images
 from support.cluster.cluster import ROOT, Cluster
 from support.cluster.prometheus import Prometheus
@@ -113,8 +113,8 @@ def test_the_median_pruner_saves_a_third_of_the_digits_epochs_and_loses_nothing(
     )
     status = Study(real, namespace, "digits").apply(made).until_phase("Complete", seconds=900)
     assert status["trials"]["failed"] == 0
-    (study,) = optuna.get_all_study_names(shelf := JournalShelf(tmp_path / "operator" / "storage"))
-    trials = optuna.load_study(study_name=study, storage=shelf).trials
+    (study,) = optuna.get_all_study_names(merged := MergedStorage(tmp_path / "operator" / "storage"))
+    trials = optuna.load_study(study_name=study, storage=merged).trials
     epochs = [40 if trial.state.name == "COMPLETE" else trial.last_step or 0 for trial in trials]
     saved = 1 - sum(epochs) / (40 * len(trials))
     every = subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kubestudy.api.validation import validate
-from kubestudy.search.checks import search_problems
+from kubestudy.search.search_checks import search_problems
 from support.manifests import manifest
 from support.scripts import module_at
 

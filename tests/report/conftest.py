@@ -13,7 +13,7 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.api.validation import validate
 from kubestudy.report.page import write_report
 from kubestudy.search.history import History
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
 from kubestudy.study.trial import Suggestion
@@ -68,7 +68,7 @@ class Study:
 @pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Study]:
     """Make a study in a journal, or in memory where it has many trials."""
-    quiet()
+    hush_optuna()
 
     def make(*, memory: bool = False, **spec: Any) -> Study:
         valid, problems = validate(manifest(**spec))

@@ -14,7 +14,7 @@ from kubestudy.search.search import OptunaSearch
 from kubestudy.search.storage import open_storage
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import Event, Trouble
-from kubestudy.study.trial import End, Life, Observed, Result, Sample, Suggestion
+from kubestudy.study.trial import End, Observed, Result, Sample, Suggestion, TrialPhase
 from kubestudy.study.view import View
 
 MOST_CALLS = 30_000
@@ -132,7 +132,7 @@ class SimulatedRuntime:
     world: World
     limit: int | None = None
 
-    def room(self) -> int | None:
+    def capacity(self) -> int | None:
         return None if self.limit is None else max(0, self.limit - len(self.world.alive()))
 
     def trouble(self) -> Trouble | None:
@@ -145,7 +145,7 @@ class SimulatedRuntime:
         return [
             Observed(
                 number,
-                Life.RUNNING if run.end is None else Life.ENDED,
+                TrialPhase.RUNNING if run.end is None else TrialPhase.ENDED,
                 run.started,
                 self.world.gpus,
                 f"http://{number}" if self.world.curve else None,
@@ -171,7 +171,7 @@ class SimulatedRuntime:
         if run is not None and run.end is not None:
             del self.world.runs[number]
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         return None
 
     async def wait(self, seconds: float) -> None:
@@ -205,7 +205,7 @@ class SimulatedMetrics:
 
 
 @dataclass
-class SimulatedGauge:
+class SimulatedEvaluator:
     world: World
 
     @property
@@ -218,7 +218,7 @@ class SimulatedGauge:
 
 
 @dataclass
-class Audience:
+class Listener:
     views: list[View] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -234,7 +234,7 @@ class Audience:
 
 
 def loop_of(
-    study: HyperparameterStudy, world: World, journal: Path, audience: Audience | None = None, limit: int | None = None
+    study: HyperparameterStudy, world: World, journal: Path, listener: Listener | None = None, limit: int | None = None
 ) -> StudyLoop:
     search = OptunaSearch(study.spec, open_storage(journal, sole_writer=True), "example", "journal")
     return StudyLoop(
@@ -242,16 +242,16 @@ def loop_of(
         Ports(search, world, "search"),
         Ports(SimulatedRuntime(world, limit), world, "runtime"),
         Ports(SimulatedMetrics(world), world, "metrics"),
-        audience or Audience(),
+        listener or Listener(),
         lambda: world.now,
-        gauge=Ports(SimulatedGauge(world), world, "gauge"),
+        evaluator=Ports(SimulatedEvaluator(world), world, "evaluator"),
     )
 
 
 def run(
-    study: HyperparameterStudy, world: World, journal: Path, audience: Audience | None = None, limit: int | None = None
+    study: HyperparameterStudy, world: World, journal: Path, listener: Listener | None = None, limit: int | None = None
 ) -> View:
-    return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, audience, limit).run(), 60))
+    return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, listener, limit).run(), 60))
 
 
 def crash_everywhere(

@@ -22,7 +22,7 @@ from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
 
-from kubestudy.cli.operator import run_operator
+from kubestudy.cli.operator_command import run_operator
 from kubestudy.cluster.api import KubeApi
 
 _AT_ONCE = 10

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubestudy.api.validation import validate
-from kubestudy.search.checks import search_problems
+from kubestudy.search.search_checks import search_problems
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, template
 
 IN_TRAINER = "spec.jobTemplate.spec.template.spec.containers[0]"

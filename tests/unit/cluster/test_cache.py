@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubestudy.cluster.api import collection, resource_in
 from kubestudy.cluster.cache import Cache
-from kubestudy.cluster.status import merge_patch
+from kubestudy.cluster.status_writer import merge_patch
 
 
 def body(name: str, version: int, uid: str = "study", trial: int = 0) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubestudy.cluster.pods import PodView, end_of, last_line, observe, pod_view
-from kubestudy.study.trial import Life
+from kubestudy.study.trial import TrialPhase
 
 AT = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T12:00:10Z"
@@ -40,7 +40,7 @@ def job(kind: str | None = None, reason: str = "") -> dict[str, Any]:
 def test_a_running_trial_can_be_read_at_its_pods_address() -> None:
     running = pod("Running", {"running": {"startedAt": AT}}, podIP="10.0.0.7")
     observed = observe(3, job(), [running], 2, 9464)
-    assert (observed.number, observed.life, observed.gpus) == (3, Life.RUNNING, 2)
+    assert (observed.number, observed.phase, observed.gpus) == (3, TrialPhase.RUNNING, 2)
     assert observed.metrics_url == "http://10.0.0.7:9464/metrics"
     six = observe(3, job(), [pod("Running", {"running": {"startedAt": AT}}, podIP="fd00::7")], 0, 80)
     assert six.metrics_url == "http://[fd00::7]:80/metrics"

@@ -14,7 +14,7 @@ from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.names import job_name
 from kubestudy.cluster.runtime import ClusterRuntime
-from kubestudy.study.trial import Life, Suggestion
+from kubestudy.study.trial import Suggestion, TrialPhase
 from support.manifests import spec_of
 
 UID = "0b2f7714-0000-4000-8000-000000000000"
@@ -99,12 +99,12 @@ def test_a_launched_trial_is_pending_until_the_watch_tells_more() -> None:
     async def play() -> None:
         scene = Scene()
         await scene.runtime.launch(TRIAL)
-        assert (await scene.observed()).life is Life.PENDING
+        assert (await scene.observed()).phase is TrialPhase.PENDING
         await scene.runtime.launch(TRIAL)
         assert len(scene.api.created) == 1
         scene.job("first")
         scene.cache.take_in("Pod", False, scene.pod("first", "Running"))
-        assert (await scene.observed()).life is Life.RUNNING
+        assert (await scene.observed()).phase is TrialPhase.RUNNING
 
     asyncio.run(play())
 
@@ -115,16 +115,16 @@ def test_an_old_job_of_the_same_name_is_not_taken_for_the_new_one() -> None:
         await scene.runtime.launch(TRIAL)
         scene.job("old", "Failed")
         scene.cache.take_in("Pod", False, scene.pod("old", "Failed"))
-        assert (await scene.observed()).life is Life.ENDED
+        assert (await scene.observed()).phase is TrialPhase.ENDED
         await scene.runtime.forget(0)
         scene.api.refusals = [ConflictError(409, "AlreadyExists", "exists")]
         await scene.runtime.launch(TRIAL)
         # The watch still tells of the old one.
-        assert (await scene.observed()).life is Life.PENDING
+        assert (await scene.observed()).phase is TrialPhase.PENDING
         scene.job("old", deleted=True)
         scene.job("new")
         scene.cache.take_in("Pod", False, scene.pod("new", "Running"))
-        assert (await scene.observed()).life is Life.RUNNING
+        assert (await scene.observed()).phase is TrialPhase.RUNNING
         assert len(scene.api.created) == 2
 
     asyncio.run(play())
@@ -135,12 +135,12 @@ def test_a_refused_template_can_be_mended() -> None:
         scene = Scene()
         scene.api.refusals = [ApiError(422, "Invalid", "image: bad")] * 3
         await scene.runtime.launch(TRIAL)
-        assert scene.runtime.room() is None
+        assert scene.runtime.capacity() is None
         await asyncio.sleep(0.001)
         await scene.runtime.observe()
         trouble = scene.runtime.trouble()
         assert trouble is not None and trouble.reason == "JobRefused" and "image: bad" in trouble.message
-        assert scene.runtime.room() == 0
+        assert scene.runtime.capacity() == 0
         template = {"spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "mended"}]}}}}
         scene.runtime.owner = Owner("demo", "ns", UID, template)
         await asyncio.sleep(0.1)
@@ -176,12 +176,12 @@ def test_a_stopped_trial_lives_until_its_pods_are_gone() -> None:
         scene.cache.take_in("Pod", False, scene.pod("a", "Running"))
         await scene.observed()
         await scene.runtime.stop(0)
-        assert (await scene.observed()).life is Life.RUNNING
+        assert (await scene.observed()).phase is TrialPhase.RUNNING
         assert scene.api.deleted == [NAME]
         scene.job("a", deleted=True)
-        assert (await scene.observed()).life is Life.RUNNING
+        assert (await scene.observed()).phase is TrialPhase.RUNNING
         scene.cache.take_in("Pod", True, scene.pod("a", "Running"))
         ended = await scene.observed()
-        assert ended.life is Life.ENDED and ended.end.interrupted
+        assert ended.phase is TrialPhase.ENDED and ended.end.interrupted
 
     asyncio.run(play())

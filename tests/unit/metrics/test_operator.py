@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubestudy.api.status import BestTrial, Condition, StudyStatus, TrialCounts, Used
 from kubestudy.api.study import Budget
-from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.own import OperatorMetrics
 
 
 def status(phase: str = "Running", *, degraded: bool = False) -> StudyStatus:

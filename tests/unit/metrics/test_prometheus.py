@@ -15,7 +15,7 @@ from kubestudy.metrics.server import (
     answered,
     series_in,
 )
-from kubestudy.study.trial import Life, Observed, Sample
+from kubestudy.study.trial import Observed, Sample, TrialPhase
 
 
 def series(what: str, value: float, **labels: str) -> Series:
@@ -64,7 +64,7 @@ def test_a_server_that_is_not_there_is_a_trouble_that_says_so_and_is_asked_less_
         metrics = PrometheusMetrics(server, "ns", "demo-", interval=1)
         assert metrics.trouble() is None
         for expected in (2, 4, 8, 16, 32, 60, 60):
-            assert await metrics.read([Observed(3, Life.RUNNING)]) == {}
+            assert await metrics.read([Observed(3, TrialPhase.RUNNING)]) == {}
             assert metrics.interval == expected
         trouble = metrics.trouble()
         assert trouble is not None

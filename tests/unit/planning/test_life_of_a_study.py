@@ -17,7 +17,7 @@ from kubestudy.planning.tally import Scored, Tally
 from support.manifests import LOSS, spec_of
 
 
-class StudyLife(RuleBasedStateMachine):
+class StudyController(RuleBasedStateMachine):
     """A study whose trials are numbers; `act` does what the loop does with a plan."""
 
     @initialize(
@@ -54,7 +54,7 @@ class StudyLife(RuleBasedStateMachine):
         self.most_trials = max_trials
         self.now = 1e9
         self.clock = StudyClock().start(self.now)
-        self.last_sign = self.now
+        self.last_activity = self.now
         self.suspended = False
         self.tally = Tally()
         self.asked = 0
@@ -122,7 +122,7 @@ class StudyLife(RuleBasedStateMachine):
     def end(self, number: int, how: str, value: float = 0.0) -> None:
         assert number not in self.ends, "each trial ends once"
         self.ends[number] = how
-        self.last_sign = self.now
+        self.last_activity = self.now
         match how:
             case "complete":
                 self.tally = self.tally.with_complete(self.spec.objectives, Scored(number, (value,), {}))
@@ -198,7 +198,7 @@ class StudyLife(RuleBasedStateMachine):
             n: cause for n, cause in self.stopping.items() if cause is not StopCause.SUSPENDED
         }
         lost = set() if survives else set(self.live)
-        self.clock = self.clock.recover(self.now, self.last_sign, bool(self.live - lost))
+        self.clock = self.clock.recover(self.now, self.last_activity, bool(self.live - lost))
         for number in lost:
             self.live.remove(number)
             cause = kept.pop(number, None)
@@ -261,7 +261,7 @@ class StudyLife(RuleBasedStateMachine):
         assert again.over, "what is over stays over"
 
 
-StudyLife.TestCase.settings = settings(
+StudyController.TestCase.settings = settings(
     max_examples=120, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-TestAnyStudy = StudyLife.TestCase
+TestAnyStudy = StudyController.TestCase

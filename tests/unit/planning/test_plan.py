@@ -39,7 +39,7 @@ def stops(decided: Plan) -> dict[int, StopCause]:
 
 
 @pytest.mark.parametrize(
-    ("facts", "room", "relaunched", "launched"),
+    ("facts", "capacity", "relaunched", "launched"),
     [
         (Facts(), None, (), 3),
         (Facts(live=live(0)), None, (), 2),
@@ -59,9 +59,9 @@ def stops(decided: Plan) -> dict[int, StopCause]:
     ],
 )
 def test_as_many_are_started_as_budget_and_parallelism_allow(
-    facts: Facts, room: int | None, relaunched: tuple[int, ...], launched: int
+    facts: Facts, capacity: int | None, relaunched: tuple[int, ...], launched: int
 ) -> None:
-    decided = plan(spec(), facts, room=room)
+    decided = plan(spec(), facts, capacity=capacity)
     assert (decided.relaunch, decided.launch) == (relaunched, launched)
 
 
@@ -228,12 +228,12 @@ def any_spec(draw: st.DrawFn) -> StudySpec:
 
 @settings(max_examples=400, deadline=None)
 @given(any_spec(), any_facts(), st.booleans(), st.none() | st.integers(0, 4))
-def test_a_plan_never_passes_a_limit(study: StudySpec, facts: Facts, suspended: bool, room: int | None) -> None:
-    decided = plan(study, facts, suspended=suspended, room=room)
+def test_a_plan_never_passes_a_limit(study: StudySpec, facts: Facts, suspended: bool, capacity: int | None) -> None:
+    decided = plan(study, facts, suspended=suspended, capacity=capacity)
     started = decided.launch + len(decided.relaunch)
     assert decided.launch >= 0
     assert not started or len(facts.live) + started <= study.parallelism
-    assert room is None or started <= room
+    assert capacity is None or started <= capacity
     assert (
         study.budget.max_trials is None or not decided.launch or facts.total + decided.launch <= study.budget.max_trials
     )
@@ -256,7 +256,7 @@ def test_a_plan_never_passes_a_limit(study: StudySpec, facts: Facts, suspended: 
     assert decided.wake_in is None or decided.wake_in >= 0
     idle = not (started or stopped or decided.drop or decided.over)
     if idle and not facts.live and not suspended:
-        assert room == 0, "nothing lives, nothing starts and nothing ends: the study would hang"
+        assert capacity == 0, "nothing lives, nothing starts and nothing ends: the study would hang"
 
 
 # --- the tally ---------------------------------------------------------------------------------------------------
@@ -349,12 +349,13 @@ def test_the_time_of_day_set_back_takes_nothing_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_sign", "anything_ran", "seconds"), [(130, True, 900), (130, False, 30), (0, False, 0), (9999, False, 900)]
+    ("last_activity", "anything_ran", "seconds"),
+    [(130, True, 900), (130, False, 30), (0, False, 0), (9999, False, 900)],
 )
 def test_after_a_crash_the_gap_counts_only_if_trials_went_on(
-    last_sign: float, anything_ran: bool, seconds: float
+    last_activity: float, anything_ran: bool, seconds: float
 ) -> None:
-    assert StudyClock(0, 100, paused=False).recover(1000, last_sign, anything_ran).read(1000) == seconds
+    assert StudyClock(0, 100, paused=False).recover(1000, last_activity, anything_ran).read(1000) == seconds
 
 
 @given(

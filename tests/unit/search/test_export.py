@@ -8,7 +8,7 @@ import pytest
 
 from kubestudy.search.archive import Archive, Record
 from kubestudy.search.history import History
-from kubestudy.search.search import quiet
+from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import open_storage, storage_of
 from kubestudy.study.outcome import Complete, Failed, Pruned
 from kubestudy.study.ports import StudyError
@@ -20,7 +20,7 @@ RECORD = Record("ns", "demo", UID, "Retain")
 
 @pytest.fixture(params=["journal", "database"])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
-    quiet()
+    hush_optuna()
     return Archive(tmp_path / "storage" if request.param == "journal" else f"sqlite:///{tmp_path / 'db'}")
 
 

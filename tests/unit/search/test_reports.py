@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from kubestudy.search.journal import GatheringJournal
+from kubestudy.search.batched_journal import BatchedJournal
 from kubestudy.search.pruners import make_pruner
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Pruned
 from kubestudy.study.trial import Sample
@@ -32,7 +32,7 @@ def loss(number: int, step: int) -> float:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    quiet()
+    hush_optuna()
 
 
 @pytest.mark.parametrize("pruner", PRUNERS, ids=lambda pruner: pruner["name"])
@@ -102,7 +102,7 @@ def test_what_was_held_back_is_written_even_after_an_error(tmp_path: Path) -> No
 
 
 def test_a_journal_that_others_write_is_read_on(tmp_path: Path) -> None:
-    mine, other = (GatheringJournal(str(tmp_path / "j")) for _ in range(2))
+    mine, other = (BatchedJournal(str(tmp_path / "j")) for _ in range(2))
     mine.append_logs([{"a": 1}])
     other.append_logs([{"a": 2}])
     assert [record["a"] for record in mine.read_logs(0)] == [1, 2]

@@ -13,11 +13,11 @@ from kubestudy.api.study import StudySpec
 from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
 from kubestudy.search.history import History
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.space import grid
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Memory
+from kubestudy.study.ports import Progress
 from kubestudy.study.trial import Sample
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, spec_of
 
@@ -28,7 +28,7 @@ NESTEROV = {"name": "nesterov", "type": "categorical", "choices": [True, False],
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    quiet()
+    hush_optuna()
 
 
 @pytest.fixture(params=["journal", "sqlite"])
@@ -86,11 +86,11 @@ def test_a_finished_trial_stays_as_it_is_and_a_running_one_comes_back_unchanged(
 
 
 def test_what_the_study_remembers_survives(place: Path | str) -> None:
-    memory = Memory(StudyClock(12.5, 1e9, paused=False), started=1e9, ending_since=3.0)
+    progress = Progress(StudyClock(12.5, 1e9, paused=False), started=1e9, ending_since=3.0)
     search = reopen(spec_of(), place)
-    assert search.recall() == Memory()
-    search.remember(memory)
-    assert reopen(spec_of(), place).recall() == memory
+    assert search.load_progress() == Progress()
+    search.save_progress(progress)
+    assert reopen(spec_of(), place).load_progress() == progress
 
 
 def test_a_crash_before_the_parameters_were_stored_is_completed(place: Path | str) -> None:
@@ -305,7 +305,7 @@ def test_a_space_that_optuna_cannot_search_is_refused_before_the_study_starts(
     journal: Path, extremes: dict[str, Any]
 ) -> None:
     from kubestudy.api.validation import validate
-    from kubestudy.search.checks import search_problems
+    from kubestudy.search.search_checks import search_problems
     from support.manifests import manifest
 
     study, problems = validate(manifest(parameters=[extremes]))

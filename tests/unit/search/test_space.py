@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kubestudy.api.study import Parameter
 from kubestudy.api.values import Value
-from kubestudy.search.checks import search_problems
 from kubestudy.search.rungs import rung
+from kubestudy.search.search_checks import search_problems
 from kubestudy.search.space import grid, in_tree_order, is_active
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, spec_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubestudy.search.history import History
-from kubestudy.search.search import OptunaSearch, quiet
+from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import has_password, masked, open_storage
 from kubestudy.study.outcome import Complete
 from kubestudy.study.ports import StudyError
@@ -17,7 +17,7 @@ from support.manifests import spec_of
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """A journal with two trials, one of them finished."""
-    quiet()
+    hush_optuna()
     path = tmp_path / "journal.log"
     search = OptunaSearch(spec_of(), open_storage(path), "example", "")
     search.ask()

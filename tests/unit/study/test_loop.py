@@ -11,7 +11,7 @@ import pytest
 
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.history import History, TrialRecord
-from kubestudy.search.search import quiet
+from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.loop import (
     INTERRUPTION_LIMIT_SECONDS,
@@ -22,12 +22,12 @@ from kubestudy.study.loop import (
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Result, Suggestion
 from support.manifests import LR, study_of
-from support.simulated import Audience, World, completes, crash_everywhere, fails, interrupted, loop_of, run
+from support.simulated import Listener, World, completes, crash_everywhere, fails, interrupted, loop_of, run
 
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet()
+    hush_optuna()
     # A process that dies loses nothing that it wrote; waiting for the disk is all that this leaves out.
     monkeypatch.setattr("os.fsync", lambda _: None)
 
@@ -54,15 +54,15 @@ def change(loop: StudyLoop, **spec: Any) -> None:
 
 
 def test_a_study_runs_to_its_end(journal: Path) -> None:
-    world, audience = World(), Audience()
-    view = run(study(), world, journal, audience)
+    world, listener = World(), Listener()
+    view = run(study(), world, journal, listener)
     assert view.status.phase == "Complete"
     assert view.status.progress == "6/6"
     assert (world.most_live, world.runs) == (2, {})
     assert set(world.executions.values()) == {1}
     best = min(record.values["loss"] for record in records(journal))
     assert view.status.best is not None and view.status.best.values == {"loss": best}
-    assert "NewBest" in audience.reasons
+    assert "NewBest" in listener.reasons
     assert view.status.start_time and view.status.completion_time
 
 
@@ -161,11 +161,11 @@ def test_the_grace_period_begins_when_the_study_ends_early_not_when_its_last_tri
     # Both trials are started at once (maxTrials is reached); trial 0 reaches the target 100 s later.
     objective = {"metric": "loss", "goal": "minimize", "target": 0.5}
     world = World(seconds=lambda number: 100 if number == 0 else 130)
-    audience = Audience()
+    listener = Listener()
     spec = study(objectives=[objective], budget={"gracePeriod": "1m", "maxTrials": 2})
-    assert run(spec, world, journal, audience).status.phase == "Complete"
+    assert run(spec, world, journal, listener).status.phase == "Complete"
     assert states(journal) == ["Complete", "Complete"], "trial 1 needed 30 s of its minute"
-    assert "TargetReached" in audience.reasons
+    assert "TargetReached" in listener.reasons
 
 
 def test_time_ends_the_study_and_leaves_running_trials_to_finish(journal: Path) -> None:
@@ -184,11 +184,11 @@ def test_hopeless_trials_are_pruned_while_they_run(journal: Path) -> None:
 
 
 def test_a_person_is_told_of_the_start_and_of_the_end_once(journal: Path) -> None:
-    world, audience = World(), Audience()
-    asyncio.run(loop_of(study(), world, journal, audience).run())
-    assert audience.reasons[0] == "Started"
-    assert audience.reasons.count("MaxTrialsReached") == 1
-    again = Audience()
+    world, listener = World(), Listener()
+    asyncio.run(loop_of(study(), world, journal, listener).run())
+    assert listener.reasons[0] == "Started"
+    assert listener.reasons.count("MaxTrialsReached") == 1
+    again = Listener()
     asyncio.run(loop_of(study(), world, journal, again).run())
     assert again.reasons == []
 
@@ -342,9 +342,9 @@ def test_gpu_time_is_right_after_a_crash_at_any_point(tmp_path: Path) -> None:
 
 
 def test_a_pruner_without_anything_to_go_by_is_told_of_once(journal: Path) -> None:
-    audience = Audience()
-    run(study(pruner={"name": "median"}, budget={"maxTrials": 4}), World(), journal, audience)
-    told = [event for event in audience.events if event.reason == "NothingToPruneBy"]
+    listener = Listener()
+    run(study(pruner={"name": "median"}, budget={"maxTrials": 4}), World(), journal, listener)
+    told = [event for event in listener.events if event.reason == "NothingToPruneBy"]
     assert len(told) == 1
     assert "median" in told[0].message
 

@@ -16,7 +16,7 @@ from kubestudy.search.storage import open_storage
 from kubestudy.study.ports import MeasureError
 from kubestudy.study.trial import End, Suggestion
 from support.manifests import LOSS, study_of
-from support.simulated import Audience, World, completes, crash_everywhere, loop_of, run
+from support.simulated import Listener, World, completes, crash_everywhere, loop_of, run
 
 POWER = {"promql": "sum(power)", "name": "power", "goal": "minimize"}
 MEMORY = {"promql": "max(memory)", "name": "memory", "max": 30.0}
@@ -84,18 +84,18 @@ def test_a_constraint_on_a_metric_that_is_not_reported_fails_the_trial(tmp_path:
 
 def test_others_run_while_a_trial_is_measured(tmp_path: Path) -> None:
     world = World(silent, seconds=lambda _: 10.0, measure=measures)
-    audience = Audience()
-    run(study(objectives=[POWER], parallelism=1), world, tmp_path / "j", audience)
-    assert any(view.status.trials.measuring and view.status.trials.running for view in audience.views)
+    listener = Listener()
+    run(study(objectives=[POWER], parallelism=1), world, tmp_path / "j", listener)
+    assert any(view.status.trials.measuring and view.status.trials.running for view in listener.views)
     assert world.most_live == 1
 
 
 def test_what_runs_and_what_is_measured_is_at_most_twice_parallelism(tmp_path: Path) -> None:
     """Suggestions need results: a server that is away holds the study up instead of burning its budget."""
     world = World(silent, seconds=lambda _: 1.0, measure=measures)
-    audience = Audience()
-    run(study(objectives=[POWER], settlingTime="10m"), world, tmp_path / "j", audience)
-    assert max(view.status.trials.measuring for view in audience.views) == 4
+    listener = Listener()
+    run(study(objectives=[POWER], settlingTime="10m"), world, tmp_path / "j", listener)
+    assert max(view.status.trials.measuring for view in listener.views) == 4
 
 
 def test_a_server_that_is_away_is_waited_for_and_told_of(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_a_server_that_is_away_is_waited_for_and_told_of(tmp_path: Path) -> None
             raise MeasureError("MetricsUnavailable", "Prometheus does not answer", attempts=30, unavailable=True)
         return measures(number)
 
-    world, audience = World(silent, measure=away), Audience()
-    view = run(study(objectives=[POWER]), world, tmp_path / "j", audience)
+    world, listener = World(silent, measure=away), Listener()
+    view = run(study(objectives=[POWER]), world, tmp_path / "j", listener)
     assert view.status.trials.complete == 6
-    assert "MetricsUnavailable" in audience.reasons
-    degraded = [c for v in audience.views for c in v.status.conditions if c.type == "Degraded"]
+    assert "MetricsUnavailable" in listener.reasons
+    degraded = [c for v in listener.views for c in v.status.conditions if c.type == "Degraded"]
     assert {c.status for c in degraded} == {"True", "False"}
 
 
@@ -183,9 +183,9 @@ def test_whatever_a_server_answers_the_study_goes_on(tmp_path: Path) -> None:
 
 
 def test_gpu_time_of_a_trial_that_is_measured_counts(tmp_path: Path) -> None:
-    audience = Audience()
+    listener = Listener()
     spec = study(objectives=[POWER], settlingTime="5m", budget={"maxTrials": 2})
-    run(spec, World(silent_for_ten, measure=measures), tmp_path / "j", audience)
-    used = [view.status.used.gpu_seconds for view in audience.views]
+    run(spec, World(silent_for_ten, measure=measures), tmp_path / "j", listener)
+    used = [view.status.used.gpu_seconds for view in listener.views]
     assert used == sorted(used) and used[-1] == 20.0
-    assert any(v.status.trials.measuring == 2 and v.status.used.gpu_seconds == 20.0 for v in audience.views)
+    assert any(v.status.trials.measuring == 2 and v.status.used.gpu_seconds == 20.0 for v in listener.views)

@@ -13,13 +13,13 @@ from kubestudy.planning.ending import Ending
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.study.ports import Memory
-from kubestudy.study.trial import Life
+from kubestudy.study.ports import Progress
+from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial, status_of, timestamp
 from support.manifests import LOSS, study_of
 
 NOW = 1_769_860_800.0  # 2026-01-31T12:00:00Z
-MEMORY = Memory(StudyClock(), started=NOW)
+MEMORY = Progress(StudyClock(), started=NOW)
 DONE = Ending("MaxTrialsReached", "maxTrials (6) is reached", early=False)
 
 
@@ -33,8 +33,8 @@ def of(
     before: Any = (),
     completed: float = NOW,
 ) -> StudyStatus:
-    memory = Memory(started=NOW, completed=completed)
-    return status_of(study, tally or Tally(), facts or Facts(), plan or Plan(), memory, live, now, before)
+    progress = Progress(started=NOW, completed=completed)
+    return status_of(study, tally or Tally(), facts or Facts(), plan or Plan(), progress, live, now, before)
 
 
 def finished(study: HyperparameterStudy, count: int) -> StudyStatus:
@@ -62,7 +62,7 @@ def test_a_long_pareto_front_is_cut_and_counted() -> None:
 
 
 def test_many_running_trials_do_not_grow_the_status() -> None:
-    live = [LiveTrial(n, Life.RUNNING, NOW, {"lr": 0.1}) for n in range(5000)]
+    live = [LiveTrial(n, TrialPhase.RUNNING, NOW, {"lr": 0.1}) for n in range(5000)]
     status = of(study_of(), facts=Facts(live=frozenset(range(5000))), live=live)
     assert len(status.model_dump_json()) < 2500
     assert (status.trials.running, status.trials.pending) == (5000, 0)
@@ -112,7 +112,7 @@ def test_counts_and_progress() -> None:
         complete=2, infeasible=1, pruned=1, failed=1, stopped=1,
         live=frozenset({5, 6}), measuring=frozenset({8}), queued=(7,), seconds=12.34,
     )  # fmt: skip
-    live = [LiveTrial(5, Life.RUNNING, NOW, {}), LiveTrial(6, Life.PENDING, None, {})]
+    live = [LiveTrial(5, TrialPhase.RUNNING, NOW, {}), LiveTrial(6, TrialPhase.PENDING, None, {})]
     status = of(study_of(), facts=facts, live=live)
     assert status.progress == "5/6"
     assert status.trials.model_dump() == {

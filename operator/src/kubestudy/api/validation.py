@@ -45,11 +45,11 @@ def validate(data: Any, also: Check | None = None) -> tuple[HyperparameterStudy 
 
     Args:
         data: What the manifest's YAML or JSON holds.
-        also: A further check of the spec, for what only another room can judge.
+        also: A further check of the spec, for what only another room can check.
 
     Returns:
         The study and no problem, or None and every problem found: those of single fields first, then those between
-        fields, as far as what remains can still be judged.
+        fields, as far as what remains can still be checked.
     """
     if not isinstance(data, dict):
         return None, [Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")]
@@ -59,7 +59,7 @@ def validate(data: Any, also: Check | None = None) -> tuple[HyperparameterStudy 
         study = _parsed(data)
     except ValidationError as error:
         found = _structural(error)
-        return None, [*found, *_judge_the_rest(data, error, found, also)]
+        return None, [*found, *_check_the_rest(data, error, found, also)]
     problems = [*_typos(data), *_checked(study.spec, also)]
     return (None, problems) if problems else (study, [])
 
@@ -69,7 +69,7 @@ def _checked(spec: StudySpec, also: Check | None, also_known: Set[str] = frozens
     if also is None:
         return problems
     if any(problem.path.startswith("spec.parameters") for problem in problems):
-        # The rest can be judged over any space, this one cannot be.
+        # The rest can be checked over any space, this one cannot be.
         stand_in = Parameter.model_validate(_STAND_INS["parameters"])
         spec = spec.model_copy(update={"parameters": [stand_in]})
     return [*problems, *also(spec)]
@@ -192,7 +192,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _judge_the_rest(
+def _check_the_rest(
     data: dict[str, Any], error: ValidationError, found: list[Problem], also: Check | None
 ) -> list[Problem]:
     """Run the checks between fields on what is left once the faulty fields are taken out.
@@ -211,7 +211,7 @@ def _judge_the_rest(
             error = again
             continue
         found_paths = {problem.path for problem in found}
-        # Options can be judged only by the name they belong to.
+        # Options can be checked only by the name they belong to.
         named = found_paths & {"spec.sampler.name", "spec.pruner.name"}
         return [
             problem
@@ -298,7 +298,7 @@ def _names(data: dict[str, Any]) -> frozenset[str]:
 def _typos(data: dict[str, Any]) -> list[Problem]:
     """Find fields of the Job template that are no field there but nearly one that is read here.
 
-    The template's other fields are Kubernetes' own and only the API server can judge them.
+    The template's other fields are Kubernetes' own and only the API server can check them.
     """
     at = "spec.jobTemplate.spec"
     try:

@@ -55,9 +55,9 @@ def run(
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
     from kubestudy.cli.run import run_study  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.cli.wishes import Wishes  # noqa: PLC0415  (likewise)
+    from kubestudy.cli.run_options import RunOptions  # noqa: PLC0415  (likewise)
 
-    raise typer.Exit(run_study(Wishes(file, directory, storage, _words(exec_), restart, output)))
+    raise typer.Exit(run_study(RunOptions(file, directory, storage, _words(exec_), restart, output)))
 
 
 def _words(command: str) -> tuple[str, ...]:
@@ -76,10 +76,10 @@ def validate(
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
     from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.search.checks import search_problems  # noqa: PLC0415
-    from kubestudy.search.search import quiet  # noqa: PLC0415
+    from kubestudy.search.search import hush_optuna  # noqa: PLC0415
+    from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
 
-    quiet()
+    hush_optuna()
     found = []
     for file in files:
         try:
@@ -127,7 +127,7 @@ def crd(
 @app.command()
 def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """List the trials of a study."""
-    from kubestudy.cli.history import show_trials  # noqa: PLC0415
+    from kubestudy.cli.reading import show_trials  # noqa: PLC0415
 
     raise typer.Exit(show_trials(named, directory, storage, output, best=False))
 
@@ -135,7 +135,7 @@ def trials(named: Named, directory: Directory = None, storage: Storage = None, o
 @app.command()
 def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """Print the best trial of a study, or its Pareto front."""
-    from kubestudy.cli.history import show_trials  # noqa: PLC0415
+    from kubestudy.cli.reading import show_trials  # noqa: PLC0415
 
     raise typer.Exit(show_trials(named, directory, storage, output, best=True))
 
@@ -151,7 +151,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a study's report: one HTML file that opens offline."""
-    from kubestudy.cli.history import make_report  # noqa: PLC0415
+    from kubestudy.cli.reading import make_report  # noqa: PLC0415
 
     raise typer.Exit(make_report(named, directory, storage, to))
 
@@ -177,7 +177,7 @@ def dashboard(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open Optuna Dashboard on a study's storage, or on all studies of one, until Ctrl-C."""
-    from kubestudy.cli.history import serve_dashboard  # noqa: PLC0415
+    from kubestudy.cli.reading import serve_dashboard  # noqa: PLC0415
 
     if named is None and storage is None:
         raise typer.BadParameter("name a study, or a --storage to see all studies of", param_hint="FILE|NAME")
@@ -214,7 +214,7 @@ def operator(
     """Run the operator in a cluster: KUBECONFIG's, or the one whose pod this is."""
     # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.COMPLETED))
-    from kubestudy.cli.operator import run_operator  # noqa: PLC0415
+    from kubestudy.cli.operator_command import run_operator  # noqa: PLC0415
 
     given = {
         "storage": storage,

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage
 from kubestudy.api.manifest import load
 from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
 from kubestudy.search.history import History
-from kubestudy.search.shelf import JournalShelf, ReadOnlyStorage
+from kubestudy.search.merged import MergedStorage, ReadOnlyStorage
 from kubestudy.search.storage import has_password, masked, open_storage, place_in
 from kubestudy.study.ports import StudyError
 
@@ -121,4 +121,4 @@ def open_all(storage: str) -> BaseStorage:
         raise StudyError(
             f"{storage} holds studies that were run on this machine: name one instead (kubestudy dashboard NAME)"
         )
-    return JournalShelf(folder)
+    return MergedStorage(folder)

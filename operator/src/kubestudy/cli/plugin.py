@@ -16,15 +16,15 @@ from kubestudy.api.quantity import seconds_of
 from kubestudy.cli.app import Storage, run_app
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.follow import follow
-from kubestudy.cli.history import print_trials, refused, serve, write_to
 from kubestudy.cli.output import Format, complain, note
+from kubestudy.cli.reading import print_trials, refused, serve, write_to
 from kubestudy.cli.remote import Remote, Target, as_study, connected, opened, status_in
 from kubestudy.cli.studies import print_description, print_list
 from kubestudy.cluster.api import ApiError
 from kubestudy.cluster.jobs import trainer_in
 from kubestudy.cluster.names import job_name
 from kubestudy.search.history import History, TrialRecord
-from kubestudy.search.search import quiet
+from kubestudy.search.search import hush_optuna
 from kubestudy.study.ports import StudyError
 
 app = typer.Typer(
@@ -52,7 +52,7 @@ def _do(target: Target, act: Act) -> None:
         async with connected(target) as remote:
             return await act(remote)
 
-    quiet()
+    hush_optuna()
     try:
         code = asyncio.run(connect())
     except (ApiError, StudyError) as error:

@@ -15,12 +15,17 @@ from rich.text import Text
 from kubestudy.api.study import StudySpec
 from kubestudy.api.values import Value, as_text
 from kubestudy.study.ports import Event
-from kubestudy.study.trial import Life
+from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial, View
 
 _ROWS = 12
 _PLAIN_SECONDS = 5.0
-_WORDS = {Life.PENDING: "waiting", Life.RUNNING: "running", Life.MEASURING: "measuring", Life.ENDED: "ended"}
+_WORDS = {
+    TrialPhase.PENDING: "waiting",
+    TrialPhase.RUNNING: "running",
+    TrialPhase.MEASURING: "measuring",
+    TrialPhase.ENDED: "ended",
+}
 # What the picture, or the last line of a run, shows anyway.
 _QUIET_EVENTS = frozenset(
     {"TrialPruned", "TrialStopped", "Started", "Suspended", "MaxTrialsReached", "SearchSpaceExhausted"}
@@ -47,7 +52,7 @@ def share_used(spec: StudySpec, view: View) -> float | None:
 
 
 class Progress:
-    """Shows a run (implements the loop's `Audience`).
+    """Shows a run (implements the loop's `Listener`).
 
     Use it as a context manager; the picture goes when it is left.
 
@@ -141,7 +146,7 @@ class Progress:
         shown = [n for n in names if n in trial.values] + [n for n in trial.values if n not in names]
         return [
             str(trial.number),
-            "stopping" if trial.stopping else _WORDS[trial.life],
+            "stopping" if trial.stopping else _WORDS[trial.phase],
             "" if trial.started is None else f"{max(0.0, self._now() - trial.started):.0f} s",
             "" if trial.step is None else str(trial.step),
             escape(" ".join(f"{name}={short(trial.values[name])}" for name in shown[:3])),

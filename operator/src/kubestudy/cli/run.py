@@ -14,7 +14,7 @@ from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.output import complain
-from kubestudy.cli.wishes import Wishes
+from kubestudy.cli.run_options import RunOptions
 from kubestudy.local.container import Machine, problems_here
 from kubestudy.local.folder import folder_of
 from kubestudy.local.workers import Workers
@@ -24,19 +24,19 @@ from kubestudy.study.ports import StudyError
 _LOCK_MARGIN_SECONDS = 10.0
 
 
-def run_study(wishes: Wishes) -> Exit:
+def run_study(options: RunOptions) -> Exit:
     """Run a study to its end, or until it is interrupted.
 
     Returns:
         What the run came to, as an exit code.
     """
     try:
-        study = _load(wishes.file)
-        machine = machine_here(wishes)
+        study = _load(options.file)
+        machine = machine_here(options)
         problems = problems_here(study, machine)
         if problems:
-            raise ManifestError(str(wishes.file), problems)
-        return _run_valid(study, wishes, machine)
+            raise ManifestError(str(options.file), problems)
+        return _run_valid(study, options, machine)
     except ManifestError as error:
         complain(str(error))
         return Exit.INVALID
@@ -49,36 +49,36 @@ def _load(file: Path) -> HyperparameterStudy:
     try:
         return load(file)
     except ManifestError:
-        from kubestudy.search.checks import search_problems  # noqa: PLC0415
+        from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
 
         return load(file, search_problems)  # every problem at once
 
 
-def _run_valid(study: HyperparameterStudy, wishes: Wishes, machine: Machine) -> Exit:
-    folder = folder_of(study.metadata.name, wishes.directory)
-    patience = study.spec.job_template.spec.template.spec.termination_grace_period_seconds + _LOCK_MARGIN_SECONDS
+def _run_valid(study: HyperparameterStudy, options: RunOptions, machine: Machine) -> Exit:
+    folder = folder_of(study.metadata.name, options.directory)
+    timeout = study.spec.job_template.spec.template.spec.termination_grace_period_seconds + _LOCK_MARGIN_SECONDS
     folder.make()
-    folder.lock(patience)
+    folder.lock(timeout)
     workers = Workers(study, machine)
     try:
-        if not wishes.restart:  # which puts the locked folder aside
+        if not options.restart:  # which puts the locked folder aside
             workers.start(folder.lock_fd)
         from kubestudy.cli.session import run_session  # noqa: PLC0415
 
-        return run_session(study, wishes, machine, folder, workers, patience)
+        return run_session(study, options, machine, folder, workers, timeout)
     finally:
         workers.kill()
         folder.discard()
         folder.unlock()
 
 
-def machine_here(wishes: Wishes) -> Machine:
+def machine_here(options: RunOptions) -> Machine:
     """Return what trials get of this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         environment=dict(os.environ),
         cores=cores,
-        folder=wishes.file.resolve().parent,
+        folder=options.file.resolve().parent,
         bin_folder=Path(sysconfig.get_path("scripts")),
-        command=wishes.command,
+        command=options.command,
     )

@@ -25,16 +25,16 @@ from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.output import Format, complain, emit, err, note, out
 from kubestudy.cli.progress import Progress
-from kubestudy.cli.wishes import Wishes
+from kubestudy.cli.run_options import RunOptions
 from kubestudy.local.container import Machine, warnings_here
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.workers import Workers
 from kubestudy.metrics.scrape import ScrapedMetrics
-from kubestudy.search.checks import search_problems
 from kubestudy.search.history import History, study_names
-from kubestudy.search.search import OptunaSearch, fixed_part, quiet
+from kubestudy.search.search import OptunaSearch, fixed_part, hush_optuna
+from kubestudy.search.search_checks import search_problems
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
 from kubestudy.study.steady import steady_clock
@@ -45,45 +45,45 @@ _LOG_BYTES = 5 * 1024 * 1024
 
 def run_session(
     study: HyperparameterStudy,
-    wishes: Wishes,
+    options: RunOptions,
     machine: Machine,
     folder: StudyFolder,
     workers: Workers,
-    patience: float,
+    timeout: float,
 ) -> Exit:
     """Run a study in its locked folder.
 
     Args:
         study: The study, valid as far as `api` can tell.
-        wishes: What the user asked for beside the manifest.
+        options: What the user asked for beside the manifest.
         machine: What trials get of this machine.
         folder: The study's folder, locked.
         workers: The trials' supervisor; started here if it was not yet.
-        patience: Seconds to wait for the lock of a folder that is started anew.
+        timeout: Seconds to wait for the lock of a folder that is started anew.
 
     Raises:
         ManifestError: A sampler's or pruner's option is wrong, or a fixed field was changed.
         StudyError: The study cannot go on now.
     """
-    quiet()
+    hush_optuna()
     problems = search_problems(study.spec)
     if problems:
-        raise ManifestError(str(wishes.file), problems)
-    place = place_of(study.metadata.name, wishes.directory, wishes.storage, folder)
-    if wishes.restart:
-        place = _start_anew(place, patience)
+        raise ManifestError(str(options.file), problems)
+    place = place_of(study.metadata.name, options.directory, options.storage, folder)
+    if options.restart:
+        place = _start_anew(place, timeout)
         workers.start(place.folder.lock_fd)
     storage = place.open(sole_writer=True)
-    _refuse_changes(study, place, wishes)
+    _refuse_changes(study, place, options)
     with _full_disk(place.folder):
         place.record()
-        shutil.copyfile(wishes.file, place.folder.manifest)
+        shutil.copyfile(options.file, place.folder.manifest)
     with _logging(place.folder):
         search = OptunaSearch(study.spec, storage, place.name, place.where)
-        return _run_locked(study, search, place, wishes, machine, workers)
+        return _run_locked(study, search, place, options, machine, workers)
 
 
-def _start_anew(place: Place, patience: float) -> Place:
+def _start_anew(place: Place, timeout: float) -> Place:
     """Put the old study aside, folder and all; in a database, which cannot be renamed, take a new name."""
     name = place.name
     if not isinstance(place.storage, Path):
@@ -96,11 +96,11 @@ def _start_anew(place: Place, patience: float) -> Place:
     place.folder.unlock()
     note(f"the old study is kept in {aside}")
     place.folder.make()
-    place.folder.lock(patience)
+    place.folder.lock(timeout)
     return replace(place, name=name)
 
 
-def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) -> None:
+def _refuse_changes(study: HyperparameterStudy, place: Place, options: RunOptions) -> None:
     try:
         before = History(place.open(), place.name, place.where).fixed_part
     except StudyError:
@@ -108,14 +108,14 @@ def _refuse_changes(study: HyperparameterStudy, place: Place, wishes: Wishes) ->
     changed = differences(before, fixed_part(study.spec), "spec") if before is not None else []
     if changed:
         remedy = "cannot change once the study has started; --restart starts anew and keeps the old study aside"
-        raise ManifestError(str(wishes.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
+        raise ManifestError(str(options.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
 
 
 def _run_locked(
     study: HyperparameterStudy,
     search: OptunaSearch,
     place: Place,
-    wishes: Wishes,
+    options: RunOptions,
     machine: Machine,
     workers: Workers,
 ) -> Exit:
@@ -137,7 +137,7 @@ def _run_locked(
         history = History(place.open(), place.name, place.where)
         with _full_disk(place.folder):
             write_report(finished, history, place.folder.report)
-    code = _conclude(finished, view, place, wishes, interrupted=interrupted)
+    code = _conclude(finished, view, place, options, interrupted=interrupted)
     if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
         tried = any(c.reason == "SearchSpaceExhausted" for c in view.status.conditions)
         on = "" if tried else "a larger budget goes on with it, "
@@ -186,10 +186,10 @@ async def _loop(
     return view, interrupted
 
 
-def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wishes, *, interrupted: bool) -> Exit:
+def _conclude(study: HyperparameterStudy, view: View, place: Place, options: RunOptions, *, interrupted: bool) -> Exit:
     status = view.status
-    if wishes.output in (Format.JSON, Format.YAML):
-        emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), wishes.output)
+    if options.output in (Format.JSON, Format.YAML):
+        emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), options.output)
     elif status.phase != "Suspended":
         print_end(study.metadata.name, status, study.spec.objectives, str(place.folder.logs))
         out.print(f"  report: {place.folder.report}", markup=False)
@@ -201,7 +201,7 @@ def _conclude(study: HyperparameterStudy, view: View, place: Place, wishes: Wish
         note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {first}{again}")
         return Exit.INTERRUPTED
     if status.phase == "Failed":
-        if wishes.output in (Format.JSON, Format.YAML):
+        if options.output in (Format.JSON, Format.YAML):
             complain(f"{study.metadata.name} failed: {why(status)}")
         return Exit.FAILED
     return Exit.COMPLETED

@@ -13,7 +13,7 @@ from typing import Any
 
 from kubestudy.api import contract
 from kubestudy.study.message import parse_message
-from kubestudy.study.trial import End, Life, Observed
+from kubestudy.study.trial import End, Observed, TrialPhase
 
 _MESSAGE_LENGTH = 300
 # Trials that fail for these never ran: the fault may well not be theirs.
@@ -147,11 +147,11 @@ def observe(number: int, job: Mapping[str, Any] | None, pods: Sequence[PodView],
     if end is not None:
         at = max((p.finished for p in pods if p.finished is not None), default=None)
         names = tuple(p.name for p in pods)
-        return Observed(number, Life.ENDED, started, 0, None, replace(end, at=at), pods=names)
+        return Observed(number, TrialPhase.ENDED, started, 0, None, replace(end, at=at), pods=names)
     if running is None:
-        return Observed(number, Life.PENDING)
+        return Observed(number, TrialPhase.PENDING)
     url = f"http://{_host(running.address)}:{port}/metrics" if running.address else None
-    return Observed(number, Life.RUNNING, running.started, gpus, url, pod=running.name)
+    return Observed(number, TrialPhase.RUNNING, running.started, gpus, url, pod=running.name)
 
 
 def _host(address: str) -> str:

@@ -35,7 +35,7 @@ from kubestudy.cluster.pods import (
 )
 from kubestudy.study.message import parse_message
 from kubestudy.study.ports import Trouble
-from kubestudy.study.trial import End, Life, Observed, Result, Suggestion
+from kubestudy.study.trial import End, Observed, Result, Suggestion, TrialPhase
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ _POD_LAG_SECONDS = 5.0
 _GONE_SECONDS = 60.0
 # A Job is over soon after its pod.
 _OVER_SECONDS = 5.0
-_SETTLE_SECONDS = 10.0
-_SETTLE_STEP_SECONDS = 0.1
+_DRAIN_SECONDS = 10.0
+_DRAIN_STEP_SECONDS = 0.1
 _ENDS_KEPT = 1000
 
 
@@ -146,15 +146,15 @@ class ClusterRuntime:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Finish what is under way, a limited time: requests, and the deletion of Jobs that are all but over."""
-        deadline = self._now() + _SETTLE_SECONDS
+        deadline = self._now() + _DRAIN_SECONDS
         while self._now() < deadline:
             await self.observe()
             trials = self._trials.values()
             if not any(trial.busy or trial.to_delete for trial in trials):
                 return
-            await self.wait(_SETTLE_STEP_SECONDS)
+            await self.wait(_DRAIN_STEP_SECONDS)
 
     async def renew(self, owner: Owner, spec: StudySpec) -> None:
         """Take a newer spec; trials that wait to start are started anew by a changed template, which may be mended."""
@@ -163,14 +163,14 @@ class ClusterRuntime:
             return
         self._start_failures, self._probe_after = 0, 0.0
         for number, trial in list(self._trials.items()):
-            waits = trial.last is not None and trial.last.life is Life.PENDING and trial.created_at is not None
+            waits = trial.last is not None and trial.last.phase is TrialPhase.PENDING and trial.created_at is not None
             if waits and trial.ended is None:
                 log.info("trial %d waits to start: it is started anew by the changed template", number)
                 await self.stop(number)
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 
-    def room(self) -> int | None:
+    def capacity(self) -> int | None:
         """Return 0 while Jobs cannot be created or trials cannot start, one at a time to try again; else no limit."""
         if any(t.trouble is not None and t.forgotten is None for t in self._trials.values()):
             return 0
@@ -338,7 +338,7 @@ class ClusterRuntime:
 
     def _observed(self, number: int, trial: _Trial, objects: TrialObjects | None) -> Observed | None:
         if trial.ended is not None and trial.forgotten is None:
-            return Observed(number, Life.ENDED, end=trial.ended)
+            return Observed(number, TrialPhase.ENDED, end=trial.ended)
         if objects is not None and trial.old is not None:
             objects = _without(objects, trial.old)
         if trial.forgotten is not None:
@@ -357,7 +357,7 @@ class ClusterRuntime:
             # Its Job was deleted by hand; it lives until its pods are gone.
             if any(not pod.over for pod in pods):
                 return self._alive(number, pods)
-            return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+            return Observed(number, TrialPhase.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
         trial.seen = True
         port, gpus = self._port(), gpus_of(self.spec)
         observed = observe(number, job, pods, gpus, port)
@@ -381,13 +381,13 @@ class ClusterRuntime:
         """Add what time alone tells to what the trial's objects tell."""
         if observed.end is None and (condition(job, "Complete") or condition(job, "Failed")):
             return self._lagging(trial, observed, job)
-        if observed.life is Life.PENDING:
+        if observed.phase is TrialPhase.PENDING:
             self._judge_start(trial, job, pods)
             if trial.ended is not None:
-                return Observed(observed.number, Life.ENDED, end=trial.ended)
+                return Observed(observed.number, TrialPhase.ENDED, end=trial.ended)
         elif observed.end is not None and observed.end.reason in NEVER_STARTED:
             self._count_start_failure(trial)
-        elif observed.life is Life.RUNNING or observed.end is not None:
+        elif observed.phase is TrialPhase.RUNNING or observed.end is not None:
             self._start_failures = 0
         return observed
 
@@ -395,13 +395,13 @@ class ClusterRuntime:
         """Its Job is being created, or was and the watch has not told yet."""
         if trial.created_at is not None and self._now() > trial.created_at + _GONE_SECONDS:
             # Created and gone before any watch told of it.
-            return Observed(number, Life.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
-        return Observed(number, Life.PENDING)
+            return Observed(number, TrialPhase.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
+        return Observed(number, TrialPhase.PENDING)
 
     def _alive(self, number: int, pods: Sequence[PodView]) -> Observed:
         started = min((p.started for p in pods if p.started is not None), default=None)
         return Observed(
-            number, Life.RUNNING if started else Life.PENDING, started, gpus_of(self.spec) if started else 0
+            number, TrialPhase.RUNNING if started else TrialPhase.PENDING, started, gpus_of(self.spec) if started else 0
         )
 
     def _stopped(self, number: int, trial: _Trial, job: Any, pods: Sequence[PodView]) -> Observed | None:
@@ -419,7 +419,7 @@ class ClusterRuntime:
         spent = gpu_seconds(list(trial.views.values()), gpus_of(self.spec))
         end = last or End(False, True, "Stopped", "it was told to stop", _last_words(finished), spent)
         trial.ended = end
-        return Observed(number, Life.ENDED, trial.last.started if trial.last else None, end=end)
+        return Observed(number, TrialPhase.ENDED, trial.last.started if trial.last else None, end=end)
 
     def _lagging(self, trial: _Trial, observed: Observed, job: Any) -> Observed:
         """The Job is over; wait a little for the watch on pods to tell how its pod ended, then ask for it."""
@@ -428,8 +428,8 @@ class ClusterRuntime:
         if not trial.looked:
             if now >= trial.complete_at + _POD_LAG_SECONDS and not trial.busy:
                 trial.request = asyncio.create_task(self._look(observed.number, trial))
-            return Observed(observed.number, Life.RUNNING, observed.started)
-        return Observed(observed.number, Life.ENDED, observed.started, end=failure_without_pods(job))
+            return Observed(observed.number, TrialPhase.RUNNING, observed.started)
+        return Observed(observed.number, TrialPhase.ENDED, observed.started, end=failure_without_pods(job))
 
     def _pods(self, trial: _Trial, objects: TrialObjects | None) -> list[PodView]:
         """Read the pods, oldest first; each version of a pod once."""
@@ -485,7 +485,7 @@ class ClusterRuntime:
         return unix(resumed or status.get("startTime") or job["metadata"].get("creationTimestamp"))
 
     def _why_waiting(self, trial: _Trial) -> str | None:
-        if trial.forgotten is not None or trial.last is None or trial.last.life is not Life.PENDING:
+        if trial.forgotten is not None or trial.last is None or trial.last.phase is not TrialPhase.PENDING:
             return None
         return next((view.why_waiting for view in trial.views.values() if view.why_waiting), None)
 
@@ -502,7 +502,7 @@ class ClusterRuntime:
                 continue  # time changes nothing about what is over
             if trial.complete_at is not None and not trial.looked:
                 times.append(trial.complete_at + _POD_LAG_SECONDS)
-            if trial.last is not None and trial.last.life is Life.PENDING and number in seen:
+            if trial.last is not None and trial.last.phase is TrialPhase.PENDING and number in seen:
                 job = seen[number].job
                 since = None if job is None else self._waits_since(job)
                 if since is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from kubestudy.metrics.operator import CONTENT_TYPE, OperatorMetrics
+from kubestudy.metrics.own import CONTENT_TYPE, OperatorMetrics
 
 # Loops turn every 30 s at least; one that has not for so long hangs.
 STALE_SECONDS = 300.0
@@ -17,19 +17,19 @@ class Health:
     """What the probes ask for.
 
     Args:
-        beats: When each study's loop last turned (monotonic seconds).
+        heartbeats: When each study's loop last turned (monotonic seconds).
         clock: Monotonic seconds.
     """
 
-    def __init__(self, beats: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
-        self._beats = beats
+    def __init__(self, heartbeats: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._heartbeats = heartbeats
         self._now = clock
         self.ready = False
 
     def stale(self) -> list[str]:
         """Return the uids of studies whose loop does not turn any more."""
         now = self._now()
-        return [uid for uid, beat in self._beats.items() if now - beat > STALE_SECONDS]
+        return [uid for uid, beat in self._heartbeats.items() if now - beat > STALE_SECONDS]
 
 
 async def serve(

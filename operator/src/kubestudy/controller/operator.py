@@ -13,18 +13,18 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
-from kubestudy.controller.history import history_routes
+from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, serve
 from kubestudy.controller.leader import lead
-from kubestudy.controller.life import Services
 from kubestudy.controller.listing import fill, list_studies
 from kubestudy.controller.registry import Registry
 from kubestudy.controller.settings import Settings
+from kubestudy.controller.study_controller import Services
 from kubestudy.controller.watching import watch
-from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
-from kubestudy.search.search import quiet
+from kubestudy.search.search import hush_optuna
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def operate(settings: Settings) -> bool:
         ApiError: No cluster is configured.
         OSError: Its port is taken.
     """
-    quiet()
+    hush_optuna()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -53,7 +53,7 @@ async def operate(settings: Settings) -> bool:
     settling = settings.prometheus_settling_seconds
     services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling)
     registry = Registry(services, settings.namespaces)
-    health = Health(services.beats)
+    health = Health(services.heartbeats)
     routes = history_routes(archive, registry.live)
     server = await serve(settings.health_address, settings.health_port, health, metrics, routes)
     lag = asyncio.create_task(_watch_lag(metrics))

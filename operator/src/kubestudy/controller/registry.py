@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kubestudy.controller.life import Services, StudyLife
+from kubestudy.controller.study_controller import Services, StudyController
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial
 
@@ -25,7 +25,7 @@ class Registry:
     def __init__(self, services: Services, namespaces: Sequence[str] = ()) -> None:
         self._services = services
         self._namespaces = namespaces
-        self._lives: dict[str, tuple[StudyLife, asyncio.Task[None]]] = {}
+        self._lives: dict[str, tuple[StudyController, asyncio.Task[None]]] = {}
 
     def seen(self, body: Mapping[str, Any]) -> None:
         """A study is there, new or changed."""
@@ -36,7 +36,7 @@ class Registry:
             return
         if "deletionTimestamp" in body["metadata"]:
             return  # somebody else's finalizer keeps it for now; nothing is to be started
-        life = StudyLife(body, self._services)
+        life = StudyController(body, self._services)
         name = f"{life.namespace}/{life.name}"
         self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
         log.info("looking after %s", name)

@@ -89,11 +89,11 @@ class StudyFolder:
         except OSError as error:
             _refuse(self.path, error)
 
-    def lock(self, patience: float) -> None:
+    def lock(self, timeout: float) -> None:
         """Hold the study's lock, so that no two runs meet; it is let go of when every holder has ended.
 
         Args:
-            patience: Seconds to wait for trials of a run that was killed to end.
+            timeout: Seconds to wait for trials of a run that was killed to end.
 
         Raises:
             StudyError: Another run holds it.
@@ -102,7 +102,7 @@ class StudyFolder:
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             _refuse(self.path, error)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +117,7 @@ class StudyFolder:
                 if time.monotonic() >= deadline:
                     os.close(fd)
                     raise StudyError(
-                        f"trials of an earlier run in {self.path} have not ended within {patience:.0f} s:"
+                        f"trials of an earlier run in {self.path} have not ended within {timeout:.0f} s:"
                         " end their processes and try again"
                     ) from None
                 time.sleep(0.1)

@@ -20,7 +20,7 @@ from kubestudy.local.gpus import GpuPool
 from kubestudy.local.workers import Workers
 from kubestudy.study.message import parse_message
 from kubestudy.study.ports import StudyError, Trouble
-from kubestudy.study.trial import End, Life, Observed, Result, Suggestion
+from kubestudy.study.trial import End, Observed, Result, Suggestion, TrialPhase
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class LocalRuntime:
 
     # --- the Runtime port ------------------------------------------------------------------------------------------
 
-    def room(self) -> int | None:
+    def capacity(self) -> int | None:
         """Return None: what finds no free GPU waits here, pending."""
         return None
 
@@ -142,7 +142,7 @@ class LocalRuntime:
         """Let go of a trial that has ended; its folder stays."""
         self._trials.pop(number, None)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Nothing is left to do: a process that ended is gone."""
 
     async def wait(self, seconds: float) -> None:
@@ -277,9 +277,11 @@ class LocalRuntime:
             trial.gpus = None
 
     def _observed(self, trial: _Trial) -> Observed:
-        life = Life.ENDED if trial.end else Life.RUNNING if trial.started is not None else Life.PENDING
-        url = f"http://127.0.0.1:{trial.port}/metrics" if life is Life.RUNNING else None
-        return Observed(trial.suggestion.number, life, trial.started, len(trial.gpus or ()), url, trial.end)
+        phase = TrialPhase.RUNNING if trial.started is not None else TrialPhase.PENDING
+        if trial.end is not None:
+            phase = TrialPhase.ENDED
+        url = f"http://127.0.0.1:{trial.port}/metrics" if phase is TrialPhase.RUNNING else None
+        return Observed(trial.suggestion.number, phase, trial.started, len(trial.gpus or ()), url, trial.end)
 
 
 def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> End:

@@ -1,4 +1,4 @@
-"""A study's Prometheus expressions, evaluated over trials that ended (implements the loop's `Gauge` port).
+"""A study's Prometheus expressions, evaluated over trials that ended (implements `ExpressionEvaluator`).
 
 Source: Prometheus' HTTP API, /api/v1/query with `time`: the trial's end, so that a range of $(window) is its own run.
 """
@@ -21,7 +21,7 @@ _SENT_LENGTH = 600
 _SUPPOSED_SECONDS = 60.0
 
 
-class PrometheusGauge:
+class PrometheusEvaluator:
     """Evaluates one study's expressions.
 
     Args:

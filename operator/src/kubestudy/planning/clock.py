@@ -31,15 +31,15 @@ class StudyClock:
         """Return the clock, running from `now` on; one that runs already goes on."""
         return StudyClock(self.seconds, now, paused=False) if self.paused else self
 
-    def recover(self, now: float, last_sign: float, anything_ran: bool) -> StudyClock:
+    def recover(self, now: float, last_activity: float, anything_ran: bool) -> StudyClock:
         """Return the clock after a restart that nobody announced.
 
         Args:
             now: Unix time of the restart.
-            last_sign: Unix time of the last thing known to have happened in the study.
+            last_activity: Unix time of the last thing known to have happened in the study.
             anything_ran: Whether trials went on while nobody watched. If so the gap counts, else it ends at
-                `last_sign`.
+                `last_activity`.
         """
         if self.paused or anything_ran:
             return self
-        return replace(self.pause(max(self.as_of, min(last_sign, now))), paused=True)
+        return replace(self.pause(max(self.as_of, min(last_activity, now))), paused=True)

@@ -43,14 +43,14 @@ class Plan:
     wake_in: float | None = None
 
 
-def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | None = None) -> Plan:
+def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, capacity: int | None = None) -> Plan:
     """Decide what to do next.
 
     Args:
         spec: What the user wants now.
         facts: Where the study is.
         suspended: Whether the study is to stand still, by `spec.suspend` or because its runner is being stopped.
-        room: How many trials can be started now, beside those that live; None for as many as parallelism allows.
+        capacity: How many trials can be started now, beside those that live; None for as many as parallelism allows.
 
     Returns:
         The plan. Whatever the facts, it never leads to more trials than maxTrials or, of its own doing, to more live
@@ -66,8 +66,8 @@ def plan(spec: StudySpec, facts: Facts, *, suspended: bool = False, room: int | 
         return _wind_down(spec, facts, end, alive)
     # Those being measured hold no place, but suggestions need results: both together are twice parallelism at most.
     free = max(0, spec.parallelism - len(facts.live) - max(0, len(facts.measuring) - spec.parallelism))
-    if room is not None:
-        free = min(free, room)
+    if capacity is not None:
+        free = min(free, capacity)
     relaunch = tuple(number for number in facts.queued if number not in facts.held)[:free]
     launch = 0
     if end is None:

@@ -66,7 +66,7 @@ def make_pruner(pruner: Pruner) -> optuna.pruners.BasePruner:
     return _CLASSES[pruner.name](**options)
 
 
-class Judge:
+class CachedStudy:
     """Asks a study's pruner about several trials; finished trials, which do not change meanwhile, are listed once.
 
     Args:

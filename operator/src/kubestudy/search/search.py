@@ -22,18 +22,18 @@ from kubestudy.api.values import Value
 from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.search.pruners import Judge, make_pruner
+from kubestudy.search.pruners import CachedStudy, make_pruner
 from kubestudy.search.rungs import rung
 from kubestudy.search.samplers import GridSampler, make_sampler
 from kubestudy.search.space import in_tree_order, suggest
-from kubestudy.search.storage import storage_errors, together
+from kubestudy.search.storage import batched_writes, storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Memory
+from kubestudy.study.ports import Progress
 from kubestudy.study.trial import Curve, Sample, Suggestion, Unfinished
 
 # What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.
 ATTR_SPEC = "kubestudy:spec"
-ATTR_MEMORY = "kubestudy:memory"
+ATTR_PROGRESS = "kubestudy:memory"
 ATTR_STOP = "kubestudy:stop"
 ATTR_END = "kubestudy:end"
 ATTR_GPU_SECONDS = "kubestudy:gpuSeconds"
@@ -42,7 +42,7 @@ ATTR_GPU_UTILIZATION = "kubestudy:gpuUtilization"
 log = logging.getLogger(__name__)
 
 
-def quiet() -> None:
+def hush_optuna() -> None:
     """Keep Optuna from writing about each trial on stderr, and from warning of what was chosen on purpose."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     optuna.logging.disable_default_handler()
@@ -128,7 +128,7 @@ class OptunaSearch:
         return self._single and self._spec.pruner.name != "none"
 
     @property
-    def last_sign(self) -> float:
+    def last_activity(self) -> float:
         """Unix time of the last start or end of a trial when the study was opened."""
         return self._last_sign
 
@@ -157,11 +157,11 @@ class OptunaSearch:
     def report(self, samples: Iterable[tuple[int, Sample]]) -> frozenset[int]:
         """Record running trials' values at their steps' rungs; return those that are hopeless."""
         hopeless = set()
-        with self._errors(), together(self._study._storage):
-            judge = Judge(self._study)
+        with self._errors(), batched_writes(self._study._storage):
+            cached = CachedStudy(self._study)
             for number, sample in samples:
                 trial = self._open[number]
-                if self._record(trial, sample.step, sample.value, self._rungs(trial)) and judge.gives_up(trial):
+                if self._record(trial, sample.step, sample.value, self._rungs(trial)) and cached.gives_up(trial):
                     hopeless.add(number)
         return frozenset(hopeless)
 
@@ -218,28 +218,28 @@ class OptunaSearch:
             if key not in known:
                 trial.set_constraint(key, violations[constraint.name])
 
-    def recall(self) -> Memory:
+    def load_progress(self) -> Progress:
         """Return what was last remembered; a new study remembers nothing."""
         with self._errors():
-            kept = self._study.user_attrs.get(ATTR_MEMORY)
+            kept = self._study.user_attrs.get(ATTR_PROGRESS)
         if kept is None:
-            return Memory()
-        return Memory(
+            return Progress()
+        return Progress(
             clock=StudyClock(**kept["clock"]),
             **{k: kept[k] for k in ("started", "ending_since", "completed")},
         )
 
-    def remember(self, memory: Memory) -> None:
+    def save_progress(self, progress: Progress) -> None:
         """Keep what the study remembers beside its trials."""
-        clock = memory.clock
+        clock = progress.clock
         with self._errors():
             self._study.set_user_attr(
-                ATTR_MEMORY,
+                ATTR_PROGRESS,
                 {
                     "clock": {"seconds": clock.seconds, "as_of": clock.as_of, "paused": clock.paused},
-                    "started": memory.started,
-                    "ending_since": memory.ending_since,
-                    "completed": memory.completed,
+                    "started": progress.started,
+                    "ending_since": progress.ending_since,
+                    "completed": progress.completed,
                 },
             )
 

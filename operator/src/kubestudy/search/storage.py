@@ -17,7 +17,7 @@ import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
-from kubestudy.search.journal import GatheringJournal
+from kubestudy.search.batched_journal import BatchedJournal
 from kubestudy.study.ports import StudyError
 
 # A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
@@ -106,7 +106,7 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = str(place.resolve())
             lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
-            return JournalStorage(GatheringJournal(path, lock_obj=lock))
+            return JournalStorage(BatchedJournal(path, lock_obj=lock))
     with storage_errors(masked(place)):
         try:
             return RDBStorage(place)
@@ -179,10 +179,10 @@ def _cut_torn_line(journal: Path) -> None:
 
 
 @contextlib.contextmanager
-def together(storage: BaseStorage) -> Iterator[None]:
+def batched_writes(storage: BaseStorage) -> Iterator[None]:
     """Write what is recorded meanwhile in one go, where the storage is a journal of our own."""
     journal = getattr(storage, "_backend", None)
-    if isinstance(journal, GatheringJournal):
+    if isinstance(journal, BatchedJournal):
         with journal.gathered():
             yield
     else:

@@ -19,7 +19,8 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan, StopCause, plan
 from kubestudy.planning.tally import Tally
-from kubestudy.study.measuring import NO_GAUGE, Measuring
+from kubestudy.study.announcer import Announcer, Listener
+from kubestudy.study.measuring import NO_EVALUATOR, Measuring
 from kubestudy.study.outcome import (
     Complete,
     Failed,
@@ -29,10 +30,9 @@ from kubestudy.study.outcome import (
     outcome_of,
     to_be_measured,
 )
-from kubestudy.study.ports import Gauge, Memory, Metrics, Runtime, Search, Trouble
+from kubestudy.study.ports import ExpressionEvaluator, Metrics, Progress, Runtime, Search, Trouble
 from kubestudy.study.readings import Readings
-from kubestudy.study.telling import Audience, Teller
-from kubestudy.study.trial import End, Life, Observed, Suggestion
+from kubestudy.study.trial import End, Observed, Suggestion, TrialPhase
 from kubestudy.study.view import LiveTrial, View, status_of
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ class StudyLoop:
         search: Where suggestions come from and trials are kept.
         runtime: What runs the trials.
         metrics: What reads them while they run.
-        audience: Who is shown what happens.
+        listener: Who is shown what happens.
         clock: Unix time.
         conditions: The conditions shown last, before this loop; their times stay while they do not change.
-        gauge: What evaluates the study's expressions; needed only where it has some.
+        evaluator: What evaluates the study's expressions; needed only where it has some.
     """
 
     def __init__(
@@ -70,22 +70,22 @@ class StudyLoop:
         search: Search,
         runtime: Runtime,
         metrics: Metrics,
-        audience: Audience,
+        listener: Listener,
         clock: Callable[[], float],
         conditions: Sequence[Condition] = (),
-        gauge: Gauge = NO_GAUGE,
+        evaluator: ExpressionEvaluator = NO_EVALUATOR,
     ) -> None:
         self.study = study
         self._search = search
         self._runtime = runtime
         self._readings = Readings(metrics, clock)
-        self._measuring = Measuring(gauge, clock)
-        self._audience = audience
+        self._measuring = Measuring(evaluator, clock)
+        self._audience = listener
         self._now = clock
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._interrupted = False
         self._nudged = asyncio.Event()
-        self._memory = Memory()
+        self._progress = Progress()
         self._tally = Tally()
         self._exhausted = False
         # Trials without an end, by number: those in `_live` are in the runtime's hands, the others wait.
@@ -95,7 +95,7 @@ class StudyLoop:
         self._hopeless: set[int] = set()
         self._next_showing = 0.0
         self._conditions = conditions
-        self._teller = Teller(audience)
+        self._announcer = Announcer(listener)
         self._interruptions: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
 
@@ -124,11 +124,11 @@ class StudyLoop:
                 decided = await self._turn()
                 if decided.over or (decided.suspended and not self._live and not self._measuring.numbers):
                     # Whoever is told that it is over should find everything cleaned up.
-                    await self._runtime.settle()
+                    await self._runtime.drain()
                     return self._show(decided)
                 if self._now() >= self._next_showing:
                     self._show(decided)
-                await self._pause(self._patience(decided))
+                await self._pause(self._seconds_to_wait(decided))
         finally:
             await self._readings.close()
             await self._measuring.close()
@@ -141,27 +141,27 @@ class StudyLoop:
     # --- after a restart -------------------------------------------------------------------------------------------
 
     async def _recover(self) -> None:
-        def load() -> tuple[Memory, Tally, list[tuple[Suggestion, StopCause | None]], float]:
+        def load() -> tuple[Progress, Tally, list[tuple[Suggestion, StopCause | None]], float]:
             search = self._search
             pending = [(u.suggestion, u.stop_cause) for u in search.unfinished()]
-            return search.recall(), search.tally, pending, search.last_sign
+            return search.load_progress(), search.tally, pending, search.last_activity
 
-        self._memory, self._tally, unfinished, last_sign = await self._off(load)
+        self._progress, self._tally, unfinished, last_activity = await self._off(load)
         seen = {trial.number for trial in await self._runtime.observe()}
         for suggestion, cause in unfinished:
             self._trials[suggestion.number] = suggestion
             if cause is not None:
                 self._stopping[suggestion.number] = cause
         now = self._now()
-        clock = self._memory.clock.recover(now, last_sign, bool(seen & self._trials.keys()))
-        started = self._memory.started
-        if not self.study.spec.suspend and (self._trials or (self._finished and self._memory.completed is None)):
-            self._teller.went_on(len(self._trials), self._finished)
+        clock = self._progress.clock.recover(now, last_activity, bool(seen & self._trials.keys()))
+        started = self._progress.started
+        if not self.study.spec.suspend and (self._trials or (self._finished and self._progress.completed is None)):
+            self._announcer.went_on(len(self._trials), self._finished)
         if started is None:
-            self._teller.started()
-        await self._remember(replace(self._memory, clock=clock, started=now if started is None else started))
+            self._announcer.started()
+        await self._save_progress(replace(self._progress, clock=clock, started=now if started is None else started))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
-        await self._settle([Observed(n, Life.ENDED, end=_GONE) for n in self._stopping if n not in seen])
+        await self._record([Observed(n, TrialPhase.ENDED, end=_GONE) for n in self._stopping if n not in seen])
 
     @property
     def _finished(self) -> int:
@@ -177,14 +177,14 @@ class StudyLoop:
         ended = [trial for trial in observed if trial.end is not None and trial.number in self._trials]
         # Taken away from under the study: its Job was deleted by hand, its machine was lost.
         lost = self._live.keys() - {trial.number for trial in observed}
-        known = self._known([*ended, *(Observed(number, Life.ENDED, end=_GONE) for number in sorted(lost))])
-        await self._settle(known)
+        known = self._known([*ended, *(Observed(number, TrialPhase.ENDED, end=_GONE) for number in sorted(lost))])
+        await self._record(known)
         for trial in known:
             await self._runtime.forget(trial.number)
         await self._read_metrics()
         suspended = self.study.spec.suspend or self._interrupted
         facts = self._facts()
-        decided = plan(self.study.spec, facts, suspended=suspended, room=self._runtime.room())
+        decided = plan(self.study.spec, facts, suspended=suspended, capacity=self._runtime.capacity())
         await self._keep_time(decided, facts)
         await self._act(decided)
         return decided
@@ -212,7 +212,7 @@ class StudyLoop:
             if number in self._stopping:
                 await self._runtime.stop(number)
 
-    async def _settle(self, ended: Sequence[Observed]) -> None:
+    async def _record(self, ended: Sequence[Observed]) -> None:
         """Record the ends of executions, each once: all that came together in one go to the search's thread."""
         outcomes = [(trial, self._outcome(trial)) for trial in ended]
         busy = {trial.number: self._readings.gpu_utilization(trial.number) for trial in ended}
@@ -242,14 +242,14 @@ class StudyLoop:
             if not isinstance(outcome, Requeue):
                 del self._trials[number]
                 self._interruptions.pop(number, None)
-            self._teller.ended(number, outcome, self.study.spec, better=before.front is not tally.front)
+            self._announcer.ended(number, outcome, self.study.spec, better=before.front is not tally.front)
 
     def _look_for_curve(self, number: int, outcome: Outcome) -> None:
         """Tell, once, if there is a pruner and trials report nothing that it could go by."""
         if not self._search.prunes or not isinstance(outcome, Complete) or self._readings.has(number):
             return
         if not outcome.curve.get(self.study.spec.objectives[0].name):
-            self._teller.silent(number, self.study.spec)
+            self._announcer.silent(number, self.study.spec)
 
     def _outcome(self, trial: Observed) -> Outcome:
         cause = self._stopping.get(trial.number)
@@ -305,7 +305,7 @@ class StudyLoop:
 
     async def _launch(self, suggestion: Suggestion) -> None:
         await self._runtime.launch(suggestion)
-        self._live[suggestion.number] = Observed(suggestion.number, Life.PENDING)
+        self._live[suggestion.number] = Observed(suggestion.number, TrialPhase.PENDING)
 
     async def _drop(self, number: int) -> None:
         await self._off(lambda: self._search.tell(number, Stopped({})))
@@ -316,24 +316,24 @@ class StudyLoop:
 
     async def _keep_time(self, decided: Plan, facts: Facts) -> None:
         now = self._now()
-        memory = self._memory
+        progress = self._progress
         still = decided.over or (decided.suspended and not self._live)
-        clock = memory.clock.pause(now) if still else memory.clock.start(now)
+        clock = progress.clock.pause(now) if still else progress.clock.start(now)
         ending_since = None
         end = decided.ending
         if end is not None and end.early:
-            ending_since = memory.ending_since if memory.ending_since is not None else facts.seconds
-        self._teller.turned(decided, memory, len(self._trials), interrupted=self._interrupted)
+            ending_since = progress.ending_since if progress.ending_since is not None else facts.seconds
+        self._announcer.turned(decided, progress, len(self._trials), interrupted=self._interrupted)
         completed = None
         if decided.over:
-            completed = memory.completed if memory.completed is not None else now
-        changed = clock.paused != memory.clock.paused or ending_since != memory.ending_since
-        if changed or completed != memory.completed:
-            await self._remember(replace(memory, clock=clock, ending_since=ending_since, completed=completed))
+            completed = progress.completed if progress.completed is not None else now
+        changed = clock.paused != progress.clock.paused or ending_since != progress.ending_since
+        if changed or completed != progress.completed:
+            await self._save_progress(replace(progress, clock=clock, ending_since=ending_since, completed=completed))
 
-    async def _remember(self, memory: Memory) -> None:
-        await self._off(lambda: self._search.remember(memory))
-        self._memory = memory
+    async def _save_progress(self, progress: Progress) -> None:
+        await self._off(lambda: self._search.save_progress(progress))
+        self._progress = progress
 
     async def _pause(self, seconds: float) -> None:
         """Wait for events, for a reading under way, or for time to pass."""
@@ -351,12 +351,12 @@ class StudyLoop:
                 wait.cancel()
             await asyncio.gather(runtime, nudge, return_exceptions=True)
 
-    def _patience(self, decided: Plan) -> float:
+    def _seconds_to_wait(self, decided: Plan) -> float:
         """Seconds to wait for events before looking again anyway."""
         waits = [RESYNC_SECONDS, *(max(0.0, at - self._now()) for at in self._not_before.values())]
-        waits += [seconds for seconds in (decided.wake_in, self._measuring.patience()) if seconds is not None]
+        waits += [seconds for seconds in (decided.wake_in, self._measuring.due_in()) if seconds is not None]
         if self._live:
-            waits.append(self._readings.patience(readable=any(t.metrics_url for t in self._live.values())))
+            waits.append(self._readings.due_in(readable=any(t.metrics_url for t in self._live.values())))
         return max(0.01, min(waits))
 
     # --- facts and view --------------------------------------------------------------------------------------------
@@ -381,16 +381,16 @@ class StudyLoop:
             since_improvement=tally.since_improvement,
             target_reached=tally.target_reached,
             exhausted=self._exhausted or self._search.exhausted,
-            seconds=self._memory.clock.read(now),
+            seconds=self._progress.clock.read(now),
             gpu_seconds=tally.gpu_seconds + running + measuring,
-            ending_since=self._memory.ending_since,
+            ending_since=self._progress.ending_since,
             last_failure=tally.last_failure,
         )
 
     def _trouble(self) -> Trouble | None:
         """Return what is wrong, and tell of it when it is new."""
         trouble = self._runtime.trouble() or self._readings.trouble() or self._measuring.trouble()
-        self._teller.troubled(trouble)
+        self._announcer.troubled(trouble)
         return trouble
 
     def _show(self, decided: Plan) -> View:
@@ -401,7 +401,7 @@ class StudyLoop:
             self._tally,
             self._facts(),
             decided,
-            self._memory,
+            self._progress,
             live,
             now,
             self._conditions,
@@ -418,7 +418,7 @@ class StudyLoop:
         samples = self._readings.latest(trial.number)
         return LiveTrial(
             number=trial.number,
-            life=Life.MEASURING if trial.end is not None else trial.life,
+            phase=TrialPhase.MEASURING if trial.end is not None else trial.phase,
             started=trial.started,
             params=self._trials[trial.number].params,
             step=max((sample.step for sample in samples.values()), default=None),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kubestudy.study.outcome import Measures, Unmeasured
-from kubestudy.study.ports import Gauge, MeasureError, Trouble
+from kubestudy.study.ports import ExpressionEvaluator, MeasureError, Trouble
 from kubestudy.study.trial import Observed
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _BACKOFF_SECONDS = 2.0
 _BACKOFF_LIMIT_SECONDS = 60.0
 
 
-class _NoGauge:
+class _NoEvaluator:
     """Where there is no Prometheus: whatever has expressions was refused before."""
 
     settling = 0.0
@@ -29,7 +29,7 @@ class _NoGauge:
         raise MeasureError("NoPrometheus", f"trial {trial.number} cannot be measured: no Prometheus is configured")
 
 
-NO_GAUGE: Gauge = _NoGauge()
+NO_EVALUATOR: ExpressionEvaluator = _NoEvaluator()
 
 
 @dataclass(slots=True)
@@ -57,12 +57,12 @@ class Measuring:
     """The trials of one study that are being measured.
 
     Args:
-        gauge: What evaluates expressions.
+        evaluator: What evaluates expressions.
         clock: Unix time.
     """
 
-    def __init__(self, gauge: Gauge, clock: Callable[[], float]) -> None:
-        self._gauge = gauge
+    def __init__(self, evaluator: ExpressionEvaluator, clock: Callable[[], float]) -> None:
+        self._evaluator = evaluator
         self._now = clock
         self._waits: dict[int, _Wait] = {}
         self._trouble: Trouble | None = None
@@ -99,12 +99,12 @@ class Measuring:
 
         Args:
             trial: How it ended.
-            settling: Seconds after its end of the first attempt; the gauge's own if None.
+            settling: Seconds after its end of the first attempt; the evaluator's own if None.
         """
         if trial.number not in self._waits:
             now = self._now()
             ended = trial.end.at if trial.end is not None and trial.end.at is not None else now
-            wait = self._gauge.settling if settling is None else settling
+            wait = self._evaluator.settling if settling is None else settling
             self._waits[trial.number] = _Wait(trial, min(ended, now) + wait)
 
     def drop(self, number: int) -> None:
@@ -120,7 +120,7 @@ class Measuring:
             if wait.task is not None and wait.task.done():
                 self._take_in(number, wait)
             if wait.task is None and wait.found is None and wait.due <= now:
-                wait.task = asyncio.ensure_future(self._gauge.measure(wait.trial))
+                wait.task = asyncio.ensure_future(self._evaluator.measure(wait.trial))
 
     def _take_in(self, number: int, wait: _Wait) -> None:
         task, wait.task = wait.task, None
@@ -142,7 +142,7 @@ class Measuring:
             log.exception("trial %d cannot be measured", number)
             wait.found = Unmeasured("MeasurementFailed", f"{type(error).__name__}: {error}; the log says more")
 
-    def patience(self) -> float | None:
+    def due_in(self) -> float | None:
         """Return after how many seconds the next attempt is due; None if none is."""
         due = [w.due for w in self._waits.values() if w.task is None and w.found is None]
         return max(0.0, min(due) - self._now()) if due else None

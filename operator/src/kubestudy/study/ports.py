@@ -31,7 +31,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Progress:
     """What a study remembers beside its trials.
 
     Attributes:
@@ -66,7 +66,7 @@ class Search(Protocol):
         """Whether reported samples can make a trial hopeless."""
 
     @property
-    def last_sign(self) -> float:
+    def last_activity(self) -> float:
         """Unix time of the last thing the storage knows to have happened."""
 
     def unfinished(self) -> Sequence[Unfinished]:
@@ -92,17 +92,17 @@ class Search(Protocol):
         Telling a finished trial again changes nothing.
         """
 
-    def recall(self) -> Memory:
+    def load_progress(self) -> Progress:
         """Return what was last remembered."""
 
-    def remember(self, memory: Memory) -> None:
+    def save_progress(self, progress: Progress) -> None:
         """Keep what the study remembers beside its trials."""
 
 
 class Runtime(Protocol):
     """Runs trials. All methods are idempotent."""
 
-    def room(self) -> int | None:
+    def capacity(self) -> int | None:
         """Return how many trials can be started now, beside those that live; None: no limit of its own."""
 
     def trouble(self) -> Trouble | None:
@@ -129,7 +129,7 @@ class Runtime(Protocol):
     async def wait(self, seconds: float) -> None:
         """Return when something may have changed, and after `seconds` at the latest."""
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Finish what is under way, a limited time: nothing lives any more, and nothing is to be launched."""
 
 
@@ -163,7 +163,7 @@ class MeasureError(Exception):
         self.unavailable = unavailable
 
 
-class Gauge(Protocol):
+class ExpressionEvaluator(Protocol):
     """Evaluates a study's Prometheus expressions over trials that ended."""
 
     @property

@@ -95,7 +95,7 @@ class Readings:
             self._reading = asyncio.ensure_future(self._metrics.read(readable))
             self._next = now + self._metrics.interval
 
-    def patience(self, *, readable: bool) -> float:
+    def due_in(self, *, readable: bool) -> float:
         """Return after how many seconds the loop should look again, while trials live."""
         return max(0.0, self._next - self._now()) if self._reading is None and readable else self._metrics.interval
 

@@ -33,7 +33,7 @@ class Unfinished:
     stop_cause: StopCause | None = None
 
 
-class Life(StrEnum):
+class TrialPhase(StrEnum):
     """Where a started trial is."""
 
     PENDING = "Pending"
@@ -90,7 +90,7 @@ class Observed:
 
     Attributes:
         number: The trial's number.
-        life: Where it is.
+        phase: Where it is.
         started: Unix time at which it began to run; None while pending.
         gpus: GPUs it holds.
         metrics_url: Where its `/metrics` can be read, if anywhere.
@@ -100,7 +100,7 @@ class Observed:
     """
 
     number: int
-    life: Life
+    phase: TrialPhase
     started: float | None = None
     gpus: int = 0
     metrics_url: str | None = None

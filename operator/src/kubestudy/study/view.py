@@ -21,8 +21,8 @@ from kubestudy.api.values import Value
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.study.ports import Memory, Trouble
-from kubestudy.study.trial import Life
+from kubestudy.study.ports import Progress, Trouble
+from kubestudy.study.trial import TrialPhase
 
 _MESSAGE_LENGTH = 2000
 _TEXT_LENGTH = 256
@@ -34,7 +34,7 @@ class LiveTrial:
 
     Attributes:
         number: The trial's number.
-        life: Pending or running.
+        phase: Pending or running.
         started: Unix time at which it began to run.
         params: Its parameters.
         step: The step it last reported.
@@ -43,7 +43,7 @@ class LiveTrial:
     """
 
     number: int
-    life: Life
+    phase: TrialPhase
     started: float | None
     params: Mapping[str, Value]
     step: int | None = None
@@ -58,7 +58,7 @@ def live_as_data(trial: LiveTrial) -> dict[str, Any]:
 
 def live_from_data(data: Mapping[str, Any]) -> LiveTrial:
     """Return a living trial from its data."""
-    return LiveTrial(**{**data, "life": Life(data["life"])})
+    return LiveTrial(**{**data, "phase": TrialPhase(data["phase"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def status_of(
     tally: Tally,
     facts: Facts,
     plan: Plan,
-    memory: Memory,
+    progress: Progress,
     live: Sequence[LiveTrial],
     now: float,
     before: Sequence[Condition] = (),
@@ -98,7 +98,7 @@ def status_of(
         tally: The finished trials.
         facts: Where the study is.
         plan: What was decided from that.
-        memory: What the study remembers.
+        progress: What the study remembers.
         live: The trials that live now.
         now: Unix time.
         before: The conditions shown last, whose times stay while they do not change.
@@ -109,14 +109,14 @@ def status_of(
     phase = _phase(facts, plan)
     best = tally.front[0] if len(objectives) == 1 and tally.front else None
     several = len(objectives) > 1
-    running = sum(trial.life is Life.RUNNING for trial in live)
+    running = sum(trial.phase is TrialPhase.RUNNING for trial in live)
     ended = facts.finished
     limit = study.spec.budget.max_trials
     return StudyStatus(
         observed_generation=study.metadata.generation,
         phase=phase,
         conditions=[
-            *_conditions(study.metadata.generation, phase, plan, _since(plan, memory, now), before),
+            *_conditions(study.metadata.generation, phase, plan, _since(plan, progress, now), before),
             degraded(study.metadata.generation, None if plan.over else trouble, now, before),
         ],
         progress=f"{ended}/{limit}" if limit is not None else str(ended),
@@ -142,14 +142,14 @@ def status_of(
             gpu_seconds=round(facts.gpu_seconds, 1),
             trials_since_improvement=facts.since_improvement,
         ),
-        start_time=timestamp(memory.started),
-        completion_time=timestamp(memory.completed) if plan.over else None,
+        start_time=timestamp(progress.started),
+        completion_time=timestamp(progress.completed) if plan.over else None,
     )
 
 
-def _since(plan: Plan, memory: Memory, now: float) -> float:
+def _since(plan: Plan, progress: Progress, now: float) -> float:
     """Return when a condition that is new now came to hold: a study that ended before did not end again."""
-    return memory.completed if plan.over and memory.completed is not None else now
+    return progress.completed if plan.over and progress.completed is not None else now
 
 
 def _phase(facts: Facts, plan: Plan) -> Phase:

@@ -9,7 +9,7 @@ import pytest
 
 from kubestudy.cli.find import open_all
 from kubestudy.search.archive import Archive, Record
-from kubestudy.search.shelf import JournalShelf
+from kubestudy.search.merged import MergedStorage
 from kubestudy.study.outcome import Complete
 from kubestudy.study.ports import StudyError
 from support.manifests import spec_of
@@ -26,25 +26,25 @@ def run(archive: Archive, name: str, values: list[float]) -> None:
 def test_studies_of_all_journals_are_there_with_their_own_trials(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     run(archive, "one", [3.0, 1.0])
-    shelf = JournalShelf(tmp_path)
-    assert optuna.get_all_study_names(shelf) == ["team/one/uid-one"]
+    merged = MergedStorage(tmp_path)
+    assert optuna.get_all_study_names(merged) == ["team/one/uid-one"]
     run(archive, "another", [7.0])
-    assert sorted(optuna.get_all_study_names(shelf)) == ["team/another/uid-another", "team/one/uid-one"]
-    one = optuna.load_study(study_name="team/one/uid-one", storage=shelf)
-    other = optuna.load_study(study_name="team/another/uid-another", storage=shelf)
+    assert sorted(optuna.get_all_study_names(merged)) == ["team/another/uid-another", "team/one/uid-one"]
+    one = optuna.load_study(study_name="team/one/uid-one", storage=merged)
+    other = optuna.load_study(study_name="team/another/uid-another", storage=merged)
     assert (one.best_value, other.best_value) == (1.0, 7.0)
     assert one.direction is optuna.study.StudyDirection.MINIMIZE and one.metric_names == ["loss"]
     trials = [*one.trials, *other.trials]
     assert len({trial._trial_id for trial in trials}) == 3
-    assert [shelf.get_trial(trial._trial_id).value for trial in trials] == [3.0, 1.0, 7.0]
+    assert [merged.get_trial(trial._trial_id).value for trial in trials] == [3.0, 1.0, 7.0]
 
 
 def test_what_is_running_shows_as_it_goes_on(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     search = archive.open(Record("team", "one", "u", "Retain"), spec_of())
     trial = search.ask()
-    shelf = JournalShelf(tmp_path)
-    study = optuna.load_study(study_name="team/one/u", storage=shelf)
+    merged = MergedStorage(tmp_path)
+    study = optuna.load_study(study_name="team/one/u", storage=merged)
     assert [t.state.name for t in study.trials] == ["RUNNING"]
     assert trial is not None
     search.tell(trial.number, Complete((2.0,), {}))
@@ -53,7 +53,7 @@ def test_what_is_running_shows_as_it_goes_on(tmp_path: Path) -> None:
 
 def test_nothing_can_be_written(tmp_path: Path) -> None:
     run(Archive(tmp_path), "one", [1.0])
-    study = optuna.load_study(study_name="team/one/uid-one", storage=JournalShelf(tmp_path))
+    study = optuna.load_study(study_name="team/one/uid-one", storage=MergedStorage(tmp_path))
     with pytest.raises(StudyError, match="not changed"):
         study.set_user_attr("a", 1)
     with pytest.raises(StudyError, match="not changed"):
@@ -61,8 +61,8 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_a_key_error(tmp_path: Path) -> None:
-    shelf = JournalShelf(tmp_path)
-    for asked in (lambda: shelf.get_trial(0), lambda: shelf.get_study_id_from_name("none")):
+    merged = MergedStorage(tmp_path)
+    for asked in (lambda: merged.get_trial(0), lambda: merged.get_study_id_from_name("none")):
         with pytest.raises(KeyError):
             asked()
 

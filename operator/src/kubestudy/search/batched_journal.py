@@ -17,7 +17,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 
 
-class GatheringJournal(JournalFileBackend):
+class BatchedJournal(JournalFileBackend):
     """A journal file; only its sole writer may gather."""
 
     _written = 0

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kubestudy.api.status import StudyStatus, TrialCounts, Used
-from kubestudy.cluster import status as module
+from kubestudy.cluster import status_writer as module
 from kubestudy.cluster.jobs import Owner
-from kubestudy.cluster.status import Pace, StatusWriter, merge_patch
+from kubestudy.cluster.status_writer import Pace, StatusWriter, merge_patch
 
 
 class Api:

@@ -13,11 +13,11 @@ from kubestudy.api.validation import validate
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.template import template_problem
-from kubestudy.metrics.expressions import PrometheusGauge
+from kubestudy.metrics.expressions import PrometheusEvaluator
 from kubestudy.metrics.server import PrometheusError
-from kubestudy.search.checks import search_problems
-from kubestudy.study.measuring import NO_GAUGE
-from kubestudy.study.ports import Gauge, Trouble
+from kubestudy.search.search_checks import search_problems
+from kubestudy.study.measuring import NO_EVALUATOR
+from kubestudy.study.ports import ExpressionEvaluator, Trouble
 
 NO_PROMETHEUS = "NoPrometheus"
 # More is of no use to a reader, and an object's status is small.
@@ -29,31 +29,31 @@ class MetricsUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Admitted:
     """A study that can be run, and what evaluates its expressions."""
 
     study: HyperparameterStudy
-    gauge: Gauge
+    evaluator: ExpressionEvaluator
 
 
-async def judge(
+async def admit(
     manifest: Mapping[str, Any],
     owner: Owner,
     api: KubeApi,
-    gauge_of: Callable[[StudySpec], PrometheusGauge | None],
+    evaluator_of: Callable[[StudySpec], PrometheusEvaluator | None],
     now: float,
     *,
     begun: bool,
-) -> Accepted | Trouble:
-    """Judge a study; return what it needs to run, or why it cannot be run as it is written.
+) -> Admitted | Trouble:
+    """Admit a study; return what it needs to run, or why it cannot be run as it is written.
 
     Args:
         manifest: The object, without its status.
         owner: The study as its Jobs' owner.
-        api: The API server, which judges the Job template.
-        gauge_of: Returns what evaluates a study's expressions; None where there is no Prometheus.
+        api: The API server, which checks the Job template.
+        evaluator_of: Returns what evaluates a study's expressions; None where there is no Prometheus.
         now: Unix time.
-        begun: Whether it has trials already: then its expressions were judged before.
+        begun: Whether it has trials already: then its expressions were checked before.
 
     Raises:
         ApiError: The API server does not answer.
@@ -66,21 +66,21 @@ async def judge(
     if problem is not None:
         return Trouble("InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
     if not study.spec.expressions:
-        return Accepted(study, NO_GAUGE)
-    gauge = gauge_of(study.spec)
-    if gauge is None:
+        return Admitted(study, NO_EVALUATOR)
+    evaluator = evaluator_of(study.spec)
+    if evaluator is None:
         return Trouble(
             NO_PROMETHEUS,
             "the study has promql expressions and the operator no Prometheus: start it with --prometheus-url (in the"
             " chart: prometheus.url), or use metrics that trials report",
         )
-    refusal = None if begun else await _refused_by(gauge, now)
-    return refusal or Accepted(study, gauge)
+    refusal = None if begun else await _refused_by(evaluator, now)
+    return refusal or Admitted(study, evaluator)
 
 
-async def _refused_by(gauge: PrometheusGauge, now: float) -> Trouble | None:
+async def _refused_by(evaluator: PrometheusEvaluator, now: float) -> Trouble | None:
     try:
-        problem = await gauge.check(now)
+        problem = await evaluator.check(now)
     except (PrometheusError, OSError) as error:
         raise MetricsUnavailableError(f"the study's expressions cannot be checked yet: {error}") from error
     return None if problem is None else Trouble("InvalidExpression", f"{problem}; mend it and apply the study again")

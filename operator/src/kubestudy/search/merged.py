@@ -1,6 +1,6 @@
 """Storages to look at, not to write: what Optuna Dashboard is given; among them all journals of a folder as one.
 
-Each journal numbers its studies and trials from zero; on the shelf their ids begin where no other journal's do.
+Each journal numbers its studies and trials from zero; merged, their ids begin where no other journal's do.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ReadOnlyStorage(BaseStorage):
         self._refuse()
 
 
-class JournalShelf(ReadOnlyStorage):
+class MergedStorage(ReadOnlyStorage):
     """The studies of a folder's journals, read-only. New journals appear as they come.
 
     Args:

@@ -9,7 +9,7 @@ from kubestudy.cli.output import Format
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RunOptions:
     """What the user asked for beside the manifest.
 
     Attributes:

@@ -23,17 +23,17 @@ from kubestudy.cluster.events import EventRecorder
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.names import job_name, job_prefix
 from kubestudy.cluster.runtime import ClusterRuntime
-from kubestudy.cluster.status import Pace, StatusWriter
-from kubestudy.controller.judging import NO_PROMETHEUS, MetricsUnavailableError, judge, listed
-from kubestudy.metrics.expressions import PrometheusGauge
-from kubestudy.metrics.operator import OperatorMetrics
+from kubestudy.cluster.status_writer import Pace, StatusWriter
+from kubestudy.controller.admission import NO_PROMETHEUS, MetricsUnavailableError, admit, listed
+from kubestudy.metrics.expressions import PrometheusEvaluator
+from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.prometheus import PrometheusMetrics
 from kubestudy.metrics.scrape import ScrapedMetrics
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive, Record
-from kubestudy.search.checks import search_problems
+from kubestudy.search.search_checks import search_problems
 from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event, Gauge, StudyError, Trouble
+from kubestudy.study.ports import Event, ExpressionEvaluator, StudyError, Trouble
 from kubestudy.study.steady import steady_clock
 from kubestudy.study.view import LiveTrial, View, degraded, failed
 
@@ -54,7 +54,7 @@ class Services:
         cache: Jobs and pods.
         archive: The storage.
         metrics: The operator's own.
-        beats: When each study's loop last turned, by uid.
+        heartbeats: When each study's loop last turned, by uid.
         address: The Service through which its port is reached: namespace/name:port.
         prometheus: Where running trials are read; without it each pod is scraped.
         settling: Seconds after a trial's end from which on Prometheus has its last values.
@@ -66,7 +66,7 @@ class Services:
     cache: Cache
     archive: Archive
     metrics: OperatorMetrics
-    beats: dict[str, float]
+    heartbeats: dict[str, float]
     address: str | None = None
     prometheus: PrometheusServer | None = None
     settling: float = 30.0
@@ -74,7 +74,7 @@ class Services:
     clock: Callable[[], float] = field(default_factory=steady_clock)
 
 
-class StudyLife:
+class StudyController:
     """One study, from the moment it is seen until it is deleted or the operator stops.
 
     Args:
@@ -195,20 +195,24 @@ class StudyLife:
         """Run the study until it is over, or stands still."""
         body, services = self._body, self._services
         begun = self._status is not None and self._status.trials.total > 0
-        verdict = await judge(_manifest(body), self._owner(), services.api, self._gauge, services.clock(), begun=begun)
+        verdict = await admit(
+            _manifest(body), self._owner(), services.api, self._evaluator, services.clock(), begun=begun
+        )
         if isinstance(verdict, Trouble):
             self._refuse(body, verdict.reason, verdict.message)
         else:
-            await self._run_valid(verdict.study, body, verdict.gauge)
+            await self._run_valid(verdict.study, body, verdict.evaluator)
 
-    def _gauge(self, spec: StudySpec) -> PrometheusGauge | None:
+    def _evaluator(self, spec: StudySpec) -> PrometheusEvaluator | None:
         server = self._services.prometheus
         if server is None:
             return None
         job = partial(job_name, self.name, self.uid)
-        return PrometheusGauge(server, spec.expressions, self.namespace, self.name, job, self._services.settling)
+        return PrometheusEvaluator(server, spec.expressions, self.namespace, self.name, job, self._services.settling)
 
-    async def _run_valid(self, study: HyperparameterStudy, body: Mapping[str, Any], gauge: Gauge) -> None:
+    async def _run_valid(
+        self, study: HyperparameterStudy, body: Mapping[str, Any], evaluator: ExpressionEvaluator
+    ) -> None:
         services = self._services
         search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
         if self._status is not None and self._status.trials.total > 0 and not search.asked:
@@ -223,20 +227,20 @@ class StudyLife:
         )
         metrics = self._metrics(study.spec)
         before = self._status.conditions if self._status is not None else ()
-        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before, gauge)
+        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before, evaluator)
         self._loop, self._runtime = loop, runtime
         if self._body["metadata"].get("generation") != body["metadata"].get("generation"):
-            # Changed while it was being judged and opened.
+            # Changed while it was being checked and opened.
             self._changed.clear()
             self._change = asyncio.create_task(self._take_change(self._body))
         try:
             await loop.run()
         finally:
             if self._refused is not None:
-                self._changed.set()  # the changed spec is judged on its own now
+                self._changed.set()  # the changed spec is checked on its own now
             self._loop = self._runtime = self._refused = None
             self.live = ()
-            services.beats.pop(self.uid, None)
+            services.heartbeats.pop(self.uid, None)
             metrics.close()
             await runtime.close()
 
@@ -246,11 +250,11 @@ class StudyLife:
             return ScrapedMetrics(interval=_SCRAPE_SECONDS)
         return PrometheusMetrics(server, self.namespace, job_prefix(self.name, self.uid), gpus=gpus_of(spec) > 0)
 
-    # --- the loop's audience ---------------------------------------------------------------------------------------
+    # --- the loop's listener ---------------------------------------------------------------------------------------
 
     def show(self, view: View) -> None:
         """Take the study's newest state."""
-        self._services.beats[self.uid] = time.monotonic()
+        self._services.heartbeats[self.uid] = time.monotonic()
         self.live = view.live
         status = view.status
         self._want(status if self._refused is None else self._degraded(status, self._refused))

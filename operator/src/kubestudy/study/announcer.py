@@ -8,13 +8,13 @@ from typing import Protocol
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.plan import Plan
 from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped
-from kubestudy.study.ports import Event, Memory, Trouble
+from kubestudy.study.ports import Event, Progress, Trouble
 from kubestudy.study.view import View
 
 log = logging.getLogger(__name__)
 
 
-class Audience(Protocol):
+class Listener(Protocol):
     """Whoever is shown what happens."""
 
     def show(self, view: View) -> None:
@@ -24,15 +24,15 @@ class Audience(Protocol):
         """Take something worth telling a person."""
 
 
-class Teller:
-    """Tells an audience of one study, and remembers what it told.
+class Announcer:
+    """Tells an listener of one study, and remembers what it told.
 
     Args:
-        audience: Who is told.
+        listener: Who is told.
     """
 
-    def __init__(self, audience: Audience) -> None:
-        self._audience = audience
+    def __init__(self, listener: Listener) -> None:
+        self._audience = listener
         self._end = self._suspended = self._silence = False
         self._trouble: str | None = None
 
@@ -75,18 +75,18 @@ class Teller:
             warning=True,
         )
 
-    def turned(self, decided: Plan, memory: Memory, unfinished: int, *, interrupted: bool) -> None:
+    def turned(self, decided: Plan, progress: Progress, unfinished: int, *, interrupted: bool) -> None:
         """The study may begin to end, or to stand still, by what was decided.
 
         Args:
             decided: What was decided.
-            memory: What the study remembered before.
+            progress: What the study remembered before.
             unfinished: How many trials have no end yet.
             interrupted: Whether its run is being stopped, which is nobody's wish for this study.
         """
         end = decided.ending
-        began = end is not None and end.early and memory.ending_since is None
-        if end is not None and (began or decided.over) and memory.completed is None and not self._end:
+        began = end is not None and end.early and progress.ending_since is None
+        if end is not None and (began or decided.over) and progress.completed is None and not self._end:
             self._end = True
             self._say(end.reason, end.message, warning=end.failed)
         if decided.suspended and not self._suspended and not interrupted:

@@ -21,8 +21,8 @@ from kubestudy.cli.output import Format, complain, emit, emit_table, note, out
 from kubestudy.cli.progress import short
 from kubestudy.report.page import write_report
 from kubestudy.search.history import History, TrialRecord
-from kubestudy.search.search import quiet
-from kubestudy.search.shelf import ReadOnlyStorage
+from kubestudy.search.merged import ReadOnlyStorage
+from kubestudy.search.search import hush_optuna
 from kubestudy.study.ports import StudyError
 
 _REASON_LENGTH = 100
@@ -34,7 +34,7 @@ def show_trials(named: str, directory: Path | None, storage: str | None, form: F
     Returns:
         COMPLETED; INVALID for a manifest that is not valid; FAILED if there is no such study, or no best trial.
     """
-    quiet()
+    hush_optuna()
     try:
         place, history = history_of(named, directory, storage)
         records = history.best() if best else history.trials()
@@ -101,7 +101,7 @@ def _table(records: list[TrialRecord]) -> None:
 
 def make_report(named: str, directory: Path | None, storage: str | None, to: Path | None) -> Exit:
     """Write a study's report."""
-    quiet()
+    hush_optuna()
     try:
         place, history = history_of(named, directory, storage)
         source = Path(named) if Path(named).is_file() else place.folder.manifest
@@ -123,7 +123,7 @@ def write_to(target: Path, study: HyperparameterStudy, history: History) -> Exit
 
 def serve_dashboard(named: str | None, directory: Path | None, storage: str | None, host: str, port: int) -> Exit:
     """Serve Optuna Dashboard until interrupted: on one study, or on all of a storage."""
-    quiet()
+    hush_optuna()
     try:
         if named is None:
             return serve(open_all(storage or ""), host, port)
