@@ -9,8 +9,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Set
 
-from kubestudy.api.contract import GPU_RESOURCE, PROMQL_VARIABLES, SYSTEM_ENV
+from kubestudy.api.contract import PROMQL_VARIABLES, SYSTEM_ENV
 from kubestudy.api.expansion import references
+from kubestudy.api.gpus import gpus_in, share_of
 from kubestudy.api.job import Container
 from kubestudy.api.problems import Problem, did_you_mean, nearest, path_of
 from kubestudy.api.quantity import number_of
@@ -286,15 +287,15 @@ def _pruner(spec: StudySpec) -> Iterator[Problem]:
 
 def _end(spec: StudySpec) -> Iterator[Problem]:
     budget = spec.budget
-    gpus = gpus_of(spec)
+    pod = spec.job_template.spec.template.spec
     ends = (budget.max_trials, budget.max_duration, budget.patience, budget.max_gpu_hours)
     if budget.max_gpu_hours is not None:
         if not math.isfinite(budget.max_gpu_hours):
             yield Problem("spec.budget.maxGpuHours", f"{budget.max_gpu_hours} is no finite number")
-        elif gpus == 0:
+        elif not gpus_in(pod) and not pod.resource_claims:
             yield Problem(
                 "spec.budget.maxGpuHours",
-                f"is never used up: no container has a limit of {GPU_RESOURCE}; set one or use maxDuration",
+                "is never used up: no container has a limit of GPUs (nvidia.com/gpu: 1); set one or use maxDuration",
             )
     if budget.max_seconds == 0:
         yield Problem("spec.budget.maxDuration", "must be above zero")
@@ -307,17 +308,6 @@ def _end(spec: StudySpec) -> Iterator[Problem]:
             "spec.budget",
             "the study would never end: set maxTrials, maxDuration, maxGpuHours or patience, or a target",
         )
-
-
-def gpus_of(spec: StudySpec) -> int:
-    """Return how many GPUs one trial of this study holds: the sum of its containers' limits."""
-    total = 0.0
-    for container in spec.job_template.spec.template.spec.containers:
-        try:
-            total += number_of(container.resources.limits.get(GPU_RESOURCE, 0))
-        except ValueError:
-            continue  # reported by _quantities
-    return int(total)
 
 
 def _job(spec: StudySpec, also_known: Set[str]) -> Iterator[Problem]:
@@ -371,5 +361,5 @@ def _quantities(at: str, container: Container) -> Iterator[Problem]:
             except ValueError as error:
                 yield Problem(where, str(error))
                 continue
-            if number < 0 or (name == GPU_RESOURCE and number != int(number)):
+            if number < 0 or (share_of(name) > 0 and number != int(number)):
                 yield Problem(where, f"{quantity} must be a whole number, zero or above")

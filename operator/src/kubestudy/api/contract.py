@@ -30,8 +30,6 @@ PROMQL_VARIABLES = frozenset({"study", "trial", "job", "pods", "namespace", "sta
 # How busy a GPU is, in percent: what NVIDIA's DCGM exporter calls it.
 DCGM_UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"
 
-GPU_RESOURCE = "nvidia.com/gpu"
-
 EXIT_BAD_PARAMETERS = 2
 EXIT_NON_FINITE = 3
 EXIT_OUT_OF_MEMORY = 4

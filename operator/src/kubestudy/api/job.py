@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -40,24 +41,29 @@ class Container(OpenModel):
     volume_mounts: list[dict[str, Any]] = []
 
 
+def trainer_among(names: Sequence[str | None]) -> int:
+    """Return which of a pod's containers trains, by their names: the one named `trainer`, else the first."""
+    return names.index(TRAINER_CONTAINER) if TRAINER_CONTAINER in names else 0
+
+
 class PodSpec(OpenModel):
     """A trial's pod (`core/v1 PodSpec`)."""
 
     containers: Annotated[list[Container], Field(min_length=1)]
     init_containers: list[dict[str, Any]] = []
+    resource_claims: list[dict[str, Any]] = []
     termination_grace_period_seconds: Annotated[int, Field(ge=0)] = 30
     active_deadline_seconds: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def trainer(self) -> Container:
-        """The container that trains: the one named `trainer`, else the first."""
-        named = [container for container in self.containers if container.name == TRAINER_CONTAINER]
-        return (named or self.containers)[0]
+        """The container that trains."""
+        return self.containers[self.trainer_index]
 
     @property
     def trainer_index(self) -> int:
         """The trainer's place in `containers`."""
-        return self.containers.index(self.trainer)
+        return trainer_among([container.name for container in self.containers])
 
 
 class PodTemplate(OpenModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from rich.logging import RichHandler
 
-from kubestudy.api.checks import gpus_of
+from kubestudy.api.gpus import gpus_in
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.closing import print_end, why
@@ -122,7 +123,7 @@ def _run_locked(
     gpus = find_gpus()
     for warning in warnings_here(study, machine, len(gpus)):
         note(f"warning: {warning}")
-    pool = GpuPool(gpus, gpus_of(study.spec))
+    pool = GpuPool(gpus, math.ceil(gpus_in(study.spec.job_template.spec.template.spec)))
     if workers.warm:
         note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
     done_before = search.tally

@@ -6,16 +6,15 @@ Source: batch/v1 Job. What the user wrote is kept; defaults stand in only where 
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from kubestudy.api import contract
-from kubestudy.api.job import TRAINER_CONTAINER
+from kubestudy.api.job import TRAINER_CONTAINER, trainer_among
 from kubestudy.api.study import API_VERSION, KIND, StudySpec
-from kubestudy.api.values import environment_of
 from kubestudy.cluster.names import job_name, labels
 from kubestudy.study.trial import Suggestion
+from kubestudy.study.trial_environment import trial_environment
 
 # Longer than an operator is ever away: a finished Job holds a trial's result until it was read.
 TTL_SECONDS = 7 * 24 * 3600
@@ -92,9 +91,9 @@ def owner_reference(owner: Owner) -> dict[str, Any]:
 
 
 def trainer_in(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return the container that trains: the one named `trainer`, else the first."""
+    """Return the container that trains."""
     containers: list[dict[str, Any]] = pod["containers"]
-    return next((c for c in containers if c.get("name") == TRAINER_CONTAINER), containers[0])
+    return containers[trainer_among([container.get("name") for container in containers])]
 
 
 def metrics_port(container: dict[str, Any]) -> int:
@@ -106,19 +105,17 @@ def metrics_port(container: dict[str, Any]) -> int:
 def _equip(container: dict[str, Any], owner: Owner, spec: StudySpec, trial: Suggestion, name: str) -> None:
     """Add the trial's environment, before the user's own, whose values may refer to it."""
     port = metrics_port(container)
-    system = {
-        contract.ENV_STUDY: owner.name,
-        contract.ENV_TRIALS: json.dumps([{"number": trial.number, "params": dict(trial.params)}]),
-        contract.ENV_OBJECTIVES: ",".join(dict.fromkeys(m.metric for m in spec.measured if m.metric)),
-        contract.ENV_METRICS_PORT: str(port),
-        contract.ENV_METRICS_ADDRESS: "0.0.0.0",
-        contract.ENV_TERMINATION_LOG: container.get("terminationMessagePath") or _DEFAULT_MESSAGE_PATH,
-    }
     mounts = container.get("volumeMounts") or []
     checkpoints = next((m["mountPath"] for m in mounts if m.get("name") == CHECKPOINT_VOLUME), None)
-    if checkpoints is not None:
-        system[contract.ENV_CHECKPOINT_DIR] = f"{checkpoints.rstrip('/')}/{name}"
-    known = system | environment_of(trial.params, [p.name for p in spec.parameters])
+    known = trial_environment(
+        owner.name,
+        spec,
+        trial,
+        message=container.get("terminationMessagePath") or _DEFAULT_MESSAGE_PATH,
+        checkpoint=None if checkpoints is None else f"{checkpoints.rstrip('/')}/{name}",
+        address="0.0.0.0",
+        port=port,
+    )
     written = [variable for variable in container.get("env") or [] if variable.get("name") not in known]
     # `$` doubled: a parameter's text is no reference to another variable.
     ours = [{"name": key, "value": value.replace("$", "$$")} for key, value in known.items()]

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from kubestudy.api import contract
+from kubestudy.api.text import shorten
 from kubestudy.study.message import parse_message
 from kubestudy.study.trial import End, Observed, TrialPhase
 
-_MESSAGE_LENGTH = 300
 # Trials that fail for these never ran: the fault may well not be theirs.
 NEVER_STARTED = frozenset({"StartTimeout", "StartError", "ContainerCannotRun"})
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)(:|$)")
@@ -106,18 +106,13 @@ def _why_waiting(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> st
         return None
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {_short(scheduled.get('message', ''))}"
+        return f"{scheduled.get('reason', 'Unschedulable')}: {shorten(scheduled.get('message', ''))}"
     for group in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(group) or []:
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-                return f"{waiting['reason']} (container {container['name']}): {_short(waiting.get('message', ''))}"
+                return f"{waiting['reason']} (container {container['name']}): {shorten(waiting.get('message', ''))}"
     return None
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MESSAGE_LENGTH else f"{line[: _MESSAGE_LENGTH - 3]}..."
 
 
 def condition(job: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
@@ -126,12 +121,12 @@ def condition(job: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
 
 
-def gpu_seconds(pods: Sequence[PodView], gpus: int) -> float:
+def gpu_seconds(pods: Sequence[PodView], gpus: float) -> float:
     """Return GPUs times seconds of the pods that ended, by the kubelet's own times."""
     return gpus * sum(p.finished - p.started for p in pods if p.started is not None and p.finished is not None)
 
 
-def observe(number: int, job: Mapping[str, Any] | None, pods: Sequence[PodView], gpus: int, port: int) -> Observed:
+def observe(number: int, job: Mapping[str, Any] | None, pods: Sequence[PodView], gpus: float, port: int) -> Observed:
     """Say where a trial is.
 
     Args:
@@ -158,7 +153,7 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def end_of(job: Mapping[str, Any], pods: Sequence[PodView], gpus: int) -> End | None:
+def end_of(job: Mapping[str, Any], pods: Sequence[PodView], gpus: float) -> End | None:
     """Say how a trial's Job ended; None while it goes on, or while its last pod's end is not known yet."""
     spent = gpu_seconds(pods, gpus)
     done = next((p for p in reversed(pods) if p.phase == "Succeeded"), None)
@@ -179,7 +174,7 @@ def end_of(job: Mapping[str, Any], pods: Sequence[PodView], gpus: int) -> End | 
         limit = job["spec"].get("activeDeadlineSeconds")
         return End(False, False, "DeadlineExceeded", f"it ran longer than activeDeadlineSeconds ({limit})", None, spent)
     if last is None:
-        return End(False, False, str(failed.get("reason", "Error")), _short(failed.get("message", "")), None, spent)
+        return End(False, False, str(failed.get("reason", "Error")), shorten(failed.get("message", "")), None, spent)
     return _failure(last, spent)
 
 
@@ -188,17 +183,17 @@ def failure_without_pods(job: Mapping[str, Any]) -> End:
     if condition(job, "Complete"):
         return End(True, False, "Completed", "it ended, and its pod was deleted before its result was read", None)
     failed = condition(job, "Failed") or {}
-    return End(False, False, str(failed.get("reason", "Error")), _short(failed.get("message", "")), None)
+    return End(False, False, str(failed.get("reason", "Error")), shorten(failed.get("message", "")), None)
 
 
 def _failure(pod: PodView, spent: float) -> End:
     result = parse_message(pod.message)
     if pod.disrupted:
         why = pod.pod_message or _DISRUPTED
-        return End(False, True, pod.pod_reason or "Disrupted", _short(why), result, spent)
+        return End(False, True, pod.pod_reason or "Disrupted", shorten(why), result, spent)
     if pod.exit_code is None:
         reason = pod.pod_reason or "Error"
-        return End(False, False, reason, _short(pod.pod_message or "its pod failed"), result, spent)
+        return End(False, False, reason, shorten(pod.pod_message or "its pod failed"), result, spent)
     said = ""
     if result is not None and result.invalid is not None and not result.values:
         # No termination message of ours: the kubelet put the end of the log there.
@@ -222,4 +217,4 @@ def last_line(text: str) -> str:
     """
     lines = [line for line in text.splitlines() if line.strip()]
     telling = next((line for line in reversed(lines) if _EXCEPTION.match(line)), None)
-    return _short(telling or (lines[-1] if lines else ""))
+    return shorten(telling or (lines[-1] if lines else ""))

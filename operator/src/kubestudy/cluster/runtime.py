@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubestudy.api.checks import gpus_of
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
+from kubestudy.api.gpus import gpus_in
 from kubestudy.api.quantity import seconds_of
 from kubestudy.api.study import StudySpec
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError, collection
@@ -359,7 +359,7 @@ class ClusterRuntime:
                 return self._alive(number, pods)
             return Observed(number, TrialPhase.ENDED, end=End(False, True, "JobDeleted", "its Job was deleted", None))
         trial.seen = True
-        port, gpus = self._port(), gpus_of(self.spec)
+        port, gpus = self._port(), self._gpus
         observed = observe(number, job, pods, gpus, port)
         trial.last = observed
         return self._judged(trial, observed, job, pods)
@@ -401,13 +401,13 @@ class ClusterRuntime:
     def _alive(self, number: int, pods: Sequence[PodView]) -> Observed:
         started = min((p.started for p in pods if p.started is not None), default=None)
         return Observed(
-            number, TrialPhase.RUNNING if started else TrialPhase.PENDING, started, gpus_of(self.spec) if started else 0
+            number, TrialPhase.RUNNING if started else TrialPhase.PENDING, started, self._gpus if started else 0
         )
 
     def _stopped(self, number: int, trial: _Trial, job: Any, pods: Sequence[PodView]) -> Observed | None:
         """A trial that was told to stop lives until its pods are gone, or all have ended."""
         if job is not None and trial.deleted is None:
-            ended = observe(number, job, pods, gpus_of(self.spec), self._port())
+            ended = observe(number, job, pods, self._gpus, self._port())
             if ended.end is not None:
                 return ended
         if trial.busy:
@@ -416,7 +416,7 @@ class ClusterRuntime:
             return self._alive(number, pods)
         last = trial.last.end if trial.last is not None else None
         finished = [p for p in (pods or list(trial.views.values())) if p.over]
-        spent = gpu_seconds(list(trial.views.values()), gpus_of(self.spec))
+        spent = gpu_seconds(list(trial.views.values()), self._gpus)
         end = last or End(False, True, "Stopped", "it was told to stop", _last_words(finished), spent)
         trial.ended = end
         return Observed(number, TrialPhase.ENDED, trial.last.started if trial.last else None, end=end)
@@ -442,6 +442,10 @@ class ClusterRuntime:
             views[key] = trial.views.get(key) or pod_view(pod, trainer)
         trial.views = views
         return sorted(views.values(), key=lambda view: view.created)
+
+    @property
+    def _gpus(self) -> float:
+        return gpus_in(self.spec.job_template.spec.template.spec)
 
     def _port(self) -> int:
         return metrics_port(trainer_in(self.owner.template["spec"]["template"]["spec"]))

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.checks import gpus_of
+from kubestudy.api.gpus import gpus_in
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import Budget, HyperparameterStudy, Metadata, StudySpec
 from kubestudy.api.validation import validate
@@ -248,7 +248,12 @@ class StudyController:
         server = self._services.prometheus
         if server is None:
             return ScrapedMetrics(interval=_SCRAPE_SECONDS)
-        return PrometheusMetrics(server, self.namespace, job_prefix(self.name, self.uid), gpus=gpus_of(spec) > 0)
+        return PrometheusMetrics(
+            server,
+            self.namespace,
+            job_prefix(self.name, self.uid),
+            gpus=gpus_in(spec.job_template.spec.template.spec) > 0,
+        )
 
     # --- the loop's listener ---------------------------------------------------------------------------------------
 

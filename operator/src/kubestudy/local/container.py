@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from kubestudy.api import contract
 from kubestudy.api.expansion import expand
+from kubestudy.api.gpus import gpu_limits, gpus_in
 from kubestudy.api.job import Container, EnvVar
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
-from kubestudy.api.values import environment_of
 from kubestudy.study.trial import Suggestion
+from kubestudy.study.trial_environment import trial_environment
 
 _TRAINER_IMAGE = re.compile(r"(^|/)kubestudy[/-]trainer([-:@].*)?$")
 # What a process needs of the machine it runs on, and a container's image would bring along.
@@ -158,15 +159,13 @@ def warnings_here(study: HyperparameterStudy, machine: Machine, gpus: int) -> li
     pod = study.spec.job_template.spec.template.spec
     container = pod.trainer
     said = []
-    wanted = number_of(container.resources.limits.get(contract.GPU_RESOURCE, 0))
-    if wanted and not gpus:
-        said.append(
-            f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has none: trials run on the CPU"
-        )
-    elif wanted > gpus:
-        said.append(
-            f"a trial asks for {wanted:g} {contract.GPU_RESOURCE} and this machine has {gpus}: each gets {gpus}"
-        )
+    wanted = math.ceil(gpus_in(pod))
+    if wanted:
+        asked = f"a trial asks for {wanted} GPU{'s' if wanted > 1 else ''} ({', '.join(gpu_limits(pod))})"
+        if not gpus:
+            said.append(f"{asked} and this machine has none: trials run on the CPU")
+        elif wanted > gpus:
+            said.append(f"{asked} and this machine has {gpus}: each gets {gpus}")
     others = [c.name for c in pod.containers if c is not container]
     if others or pod.init_containers:
         said.append(f"only the container {container.name} runs on this machine, no other container of the pod")
@@ -220,17 +219,15 @@ def execution_of(
     # A pipe or a file gets a program's output at once, not when its buffer is full: logs are read while it runs.
     inherited["PYTHONUNBUFFERED"] = "1"
     threads = thread_environment(cpu_threads(spec, machine.cores))
-    system = {
-        contract.ENV_STUDY: study.metadata.name,
-        contract.ENV_TRIALS: json.dumps([{"number": trial.number, "params": dict(trial.params)}]),
-        contract.ENV_OBJECTIVES: ",".join(dict.fromkeys(m.metric for m in spec.measured if m.metric)),
-        contract.ENV_TERMINATION_LOG: str(message),
-        contract.ENV_CHECKPOINT_DIR: str(checkpoint),
-        contract.ENV_METRICS_ADDRESS: "127.0.0.1",
-    }
-    if port is not None:
-        system[contract.ENV_METRICS_PORT] = str(port)
-    known = system | environment_of(trial.params, [p.name for p in spec.parameters])
+    known = trial_environment(
+        study.metadata.name,
+        spec,
+        trial,
+        message=str(message),
+        checkpoint=str(checkpoint),
+        address="127.0.0.1",
+        port=port,
+    )
     pod_name = f"{study.metadata.name}-{trial.number}"
     namespace = study.metadata.namespace or "default"
     own: dict[str, str] = {}

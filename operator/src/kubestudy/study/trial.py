@@ -102,7 +102,7 @@ class Observed:
     number: int
     phase: TrialPhase
     started: float | None = None
-    gpus: int = 0
+    gpus: float = 0
     metrics_url: str | None = None
     end: End | None = None
     pod: str | None = None

@@ -1,0 +1,121 @@
+"""The words by which programs tell conditions, events and failures apart, each with what it means.
+
+docs/reference/reasons.md is generated from these.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """A study's conditions."""
+
+    PROGRESSING = "Progressing"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    SUSPENDED = "Suspended"
+    DEGRADED = "Degraded"
+
+
+class _Explained(StrEnum):
+    """A word and the sentence that explains it; the enumeration's members are (word, sentence)."""
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str) -> _Explained:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning = meaning
+        return member
+
+
+class Going(_Explained):
+    """Reasons of Progressing and Suspended: a study goes on, or stands still as it was told to."""
+
+    STARTING = "Starting", "no trial was started yet"
+    TRIALS_RUNNING = "TrialsRunning", "trials are being run"
+    WAITING_FOR_ROOM = "WaitingForRoom", "trials wait until the cluster, a quota or a queue has room for them"
+    SUSPENDED = "Suspended", "spec.suspend is true: running trials were stopped, and go on when it is false again"
+
+
+class Ended(_Explained):
+    """Reasons of Complete and Failed: why a study ended, or is about to."""
+
+    MAX_TRIALS = "MaxTrialsReached", "budget.maxTrials is used up"
+    TARGET = "TargetReached", "a trial reached every objective's target"
+    MAX_DURATION = "MaxDurationReached", "budget.maxDuration is used up"
+    MAX_GPU_HOURS = "MaxGpuHoursReached", "budget.maxGpuHours is used up"
+    PATIENCE = "PatienceExhausted", "budget.patience trials in a row brought no improvement"
+    EXHAUSTED = "SearchSpaceExhausted", "every point of the grid was tried"
+    STOP_REQUESTED = "StopRequested", "spec.stop is true"
+    MAX_FAILED = "MaxFailedTrialsReached", "budget.maxFailedTrials trials failed"
+    EVERY_TRIAL_FAILS = "EveryTrialFails", "the first ten trials all failed"
+    SAME_FAILURE = "SameFailure", "three trials in a row failed with the same words, which more trials would repeat"
+    NOTHING_COMPLETED = "NoTrialCompleted", "the study ended and no trial has a final value"
+    INVALID_SPEC = "InvalidSpec", "the spec is not valid; the message lists what is wrong"
+    INVALID_TEMPLATE = "InvalidJobTemplate", "the API server refuses a Job made from jobTemplate"
+    INVALID_EXPRESSION = "InvalidExpression", "Prometheus refuses an expression of the spec"
+    NO_PROMETHEUS = "NoPrometheus", "the spec has promql expressions and the operator knows no Prometheus"
+
+
+class Hindrance(_Explained):
+    """Reasons of Degraded: what somebody must mend, while it lasts."""
+
+    NONE = "AsExpected", "nothing is in the way"
+    CANNOT_START = "TrialsCannotStart", "trials fail to start, one after the other; they are tried one at a time"
+    TRIAL_WAITING = "TrialWaiting", "a trial cannot start as it is: an image, a secret or a volume is missing"
+    NEVER_FITS = "NeverFits", "no node of the cluster can ever hold a trial as it is requested"
+    API_SERVER = "ApiServerUnavailable", "the API server does not answer"
+    JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
+    PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
+    JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    METRICS = "MetricsUnavailable", "Prometheus does not answer"
+    INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
+    STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
+    INTERNAL = "InternalError", "an error of KubeStudy's own; the log says more"
+
+
+class Failure(_Explained):
+    """Why a trial failed, or was interrupted, where its program does not say so by a word of its own."""
+
+    ERROR = "Error", "its program ended with an exit code other than 0"
+    BAD_PARAMETERS = "BadParameters", "its program refuses its arguments (exit code 2)"
+    NON_FINITE = "NonFinite", "its loss became NaN or infinite (exit code 3)"
+    OUT_OF_MEMORY = "OutOfMemory", "the GPU's memory did not suffice (exit code 4)"
+    OOM_KILLED = "OOMKilled", "it used more memory than its limit allows"
+    DEADLINE = "DeadlineExceeded", "it ran longer than activeDeadlineSeconds"
+    START_TIMEOUT = "StartTimeout", "it did not start within trialStartTimeout after it got its node"
+    START_ERROR = "StartError", "its container could not be started"
+    CANNOT_RUN = "ContainerCannotRun", "its container could not be run"
+    NO_RESULT = "NoResult", "it ended without a result"
+    INVALID_RESULT = "InvalidResult", "its result cannot be read"
+    MISSING_METRIC = "MissingMetric", "its result lacks a metric that the study names"
+    NON_FINITE_METRIC = "NonFiniteMetric", "a metric that the study names is NaN or infinite"
+    INTERRUPTED_TOO_OFTEN = "InterruptedTooOften", "it was interrupted more than twenty times"
+    KILLED = "Killed", "it was killed, most likely for want of memory (on one machine)"
+    NOT_STARTED = "NotStarted", "its process could not be started (on one machine)"
+    EXPRESSION_REFUSED = "ExpressionRefused", "Prometheus refuses an expression over it"
+    MANY_VALUES = "ManyValues", "an expression over it has several values"
+    NOTHING_MEASURED = "NothingMeasured", "an expression over it has no value"
+    NO_WINDOW = "NoWindow", "when it ran is not known, so no expression can be evaluated over it"
+    MEASUREMENT_FAILED = "MeasurementFailed", "Prometheus' answer about it cannot be read"
+    # Interruptions: it runs again.
+    JOB_DELETED = "JobDeleted", "its Job was deleted by somebody; it runs again"
+    POD_DELETED = "PodDeleted", "its pod was deleted by somebody; it runs again"
+    DISRUPTED = "Disrupted", "its pod was preempted, evicted or lost with its node; it runs again"
+    STOPPED = "Stopped", "it was told to stop; it runs again unless the study ended"
+    GONE = "Gone", "it ended unobserved; it runs again"
+
+
+class Told(_Explained):
+    """Reasons of events that are none of the above."""
+
+    STARTED = "Started", "the study begins"
+    RESUMED = "Resumed", "the study goes on after a restart or a suspension"
+    NEW_BEST = "NewBest", "a trial is better than all before it"
+    TRIAL_FAILED = "TrialFailed", "a trial failed"
+    TRIAL_PRUNED = "TrialPruned", "a trial was stopped early as hopeless"
+    TRIAL_STOPPED = "TrialStopped", "a trial was stopped because the study ended"
+    TRIAL_REQUEUED = "TrialRequeued", "a trial was interrupted and runs again"
+    NOTHING_TO_PRUNE_BY = "NothingToPruneBy", "trials report the objective only at their end, so none can be pruned"
