@@ -227,6 +227,7 @@ class OptunaSearch:
         return Progress(
             clock=StudyClock(**kept["clock"]),
             **{k: kept[k] for k in ("started", "ending_since", "completed")},
+            forgiven=kept.get("forgiven", 0),
         )
 
     def save_progress(self, progress: Progress) -> None:
@@ -240,6 +241,7 @@ class OptunaSearch:
                     "started": progress.started,
                     "ending_since": progress.ending_since,
                     "completed": progress.completed,
+                    "forgiven": progress.forgiven,
                 },
             )
 
@@ -291,7 +293,8 @@ class OptunaSearch:
             case Pruned():
                 return tally.with_pruned()
             case Failed(reason, message):
-                return tally.with_failed(f"trial {number}: {reason}: {message}")
+                fault = f"{reason}: {message}" if outcome.certain else None
+                return tally.with_failed(f"trial {number}: {reason}: {message}", fault)
             case Stopped():
                 return tally.with_stopped()
 
