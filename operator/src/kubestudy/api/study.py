@@ -220,6 +220,13 @@ class StudySpec(Model):
         Duration,
         Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
     ] = "15m"
+    failed_jobs_history_ttl: Annotated[
+        Duration,
+        Field(
+            alias="failedJobsHistoryTTL",
+            description="How long a failed trial's Job, and its log, stay after its end; 0s: they go at once.",
+        ),
+    ] = "1h"
     settling_time: Annotated[
         Duration | None,
         Field(
@@ -234,6 +241,11 @@ class StudySpec(Model):
     job_template: Annotated[
         JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
     ]
+
+    @property
+    def failed_jobs_history_seconds(self) -> float:
+        """`failedJobsHistoryTTL` in seconds."""
+        return seconds_of(self.failed_jobs_history_ttl)
 
     @property
     def settling_seconds(self) -> float | None:

@@ -34,7 +34,7 @@ _PARTS: dict[Loc, Any] = {
     ("spec", "jobTemplate"): {"spec": {"template": {"spec": {"containers": [_STAND_INS["containers"]]}}}},
 }
 _ATTEMPTS = 5
-_DURATIONS = frozenset({"maxDuration", "gracePeriod", "trialStartTimeout", "settlingTime"})
+_DURATIONS = frozenset({"maxDuration", "gracePeriod", "trialStartTimeout", "failedJobsHistoryTTL", "settlingTime"})
 
 
 Check = Callable[[StudySpec], Sequence[Problem]]
