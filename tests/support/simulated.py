@@ -13,7 +13,7 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.search import OptunaSearch
 from kubestudy.search.storage import open_storage
 from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event, Trouble
+from kubestudy.study.ports import Event
 from kubestudy.study.trial import End, Observed, Result, Sample, Suggestion, TrialPhase
 from kubestudy.study.view import View
 
@@ -135,9 +135,6 @@ class SimulatedRuntime:
     def capacity(self) -> int | None:
         return None if self.limit is None else max(0, self.limit - len(self.world.alive()))
 
-    def trouble(self) -> Trouble | None:
-        return None
-
     def job_of(self, number: int) -> str | None:
         return f"demo-{number}"
 
@@ -166,7 +163,7 @@ class SimulatedRuntime:
         if number in self.world.runs:
             self.world.runs[number].stopped = True
 
-    async def forget(self, number: int) -> None:
+    async def forget(self, number: int, *, failed: bool = False) -> None:
         run = self.world.runs.get(number)
         if run is not None and run.end is not None:
             del self.world.runs[number]

@@ -28,7 +28,7 @@ from kubestudy.search.samplers import GridSampler, make_sampler
 from kubestudy.search.space import in_tree_order, suggest
 from kubestudy.search.storage import batched_writes, storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Progress
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Curve, Sample, Suggestion, Unfinished
 
 # What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
 from kubestudy.planning.tally import Tally
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Observed, Sample, Suggestion, Unfinished
 
 
@@ -28,25 +28,6 @@ class Trouble:
 
     reason: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a study remembers beside its trials.
-
-    Attributes:
-        clock: Its running time.
-        started: Unix time of its first start.
-        ending_since: Running time, in seconds, at which it began to end; None while it goes on.
-        completed: Unix time of its end; None while it goes on.
-        forgiven: How many trials had failed when it was last started again after its end.
-    """
-
-    clock: StudyClock = StudyClock()
-    started: float | None = None
-    ending_since: float | None = None
-    completed: float | None = None
-    forgiven: int = 0
 
 
 class Search(Protocol):
