@@ -44,9 +44,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "kubestudy.rules" -}}
 - {apiGroups: [kubestudy.dev], resources: [hyperparameterstudies], verbs: [list, watch]}
 - {apiGroups: [kubestudy.dev], resources: [hyperparameterstudies/status], verbs: [patch]}
-- {apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, watch]}
+- {apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, patch, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
-- {apiGroups: [""], resources: [events], verbs: [create]}
+- {apiGroups: [""], resources: [events], verbs: [create, list]}
 {{- end -}}
 
 {{- define "kubestudy.image" -}}

@@ -58,11 +58,12 @@ class Scene:
     """A runtime with its surroundings and a clock."""
 
     def __init__(self, *uids: str) -> None:
+        self.latencies: list[float] = []
         self.api, self.cache, self.now = Api(uids or ("a",)), Cache(), 1e9
         template = {"spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "a"}]}}}}
         owner = Owner("demo", "ns", UID, template)
-        clock = lambda: self.now  # noqa: E731
-        self.runtime = ClusterRuntime(owner, spec_of(), self.api, self.cache, clock=clock)  # type: ignore[arg-type]
+        options: Any = {"clock": lambda: self.now, "launched": self.latencies.append}
+        self.runtime = ClusterRuntime(owner, spec_of(), self.api, self.cache, **options)  # type: ignore[arg-type]
 
     def job(self, uid: str, condition: str | None = None, *, deleted: bool = False, version: int = 1) -> None:
         conditions = [{"type": condition, "status": "True", "reason": "x"}] if condition else []
@@ -192,5 +193,24 @@ def test_a_stopped_trial_lives_until_its_pods_are_gone() -> None:
         scene.cache.take_in("Pod", True, scene.pod("a", "Running"))
         ended = await scene.observed()
         assert ended.phase is TrialPhase.ENDED and ended.end.interrupted
+
+    asyncio.run(play())
+
+
+def test_only_a_job_that_takes_an_ended_ones_place_has_a_latency() -> None:
+    """An end whose place nobody took, since parallelism was lowered, is not measured against a later launch."""
+
+    async def play() -> None:
+        scene = Scene("a", "b")
+        await scene.runtime.launch(TRIAL)
+        scene.job("a", "Failed")
+        scene.cache.take_in("Pod", False, scene.pod("a", "Failed"))
+        await scene.observed()
+        await scene.runtime.forget(0)
+        await scene.runtime.wait(0)
+        scene.now += 500
+        await scene.runtime.launch(Suggestion(1, {"lr": 0.1}))
+        await asyncio.sleep(0.01)
+        assert scene.latencies == []
 
     asyncio.run(play())

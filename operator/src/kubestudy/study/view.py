@@ -219,12 +219,12 @@ def _conditions(
         reason, message = end.reason, end.message
     elif phase == "Suspended":
         reason, message = Going.SUSPENDED, "the study is suspended: its running trials go on later"
+    elif phase == "Pending" and end is None:
+        reason, message = Going.STARTING, Going.STARTING.meaning
+    elif facts.waiting and (end is None or not end.early):
+        reason, message = Going.WAITING_FOR_ROOM, _waiting(running, facts)
     elif end is not None:
         reason, message = end.reason, f"{end.message}; waiting for the running trials"
-    elif phase == "Pending":
-        reason, message = Going.STARTING, Going.STARTING.meaning
-    elif facts.waiting:
-        reason, message = Going.WAITING_FOR_ROOM, _waiting(running, facts)
     else:
         reason, message = Going.TRIALS_RUNNING, Going.TRIALS_RUNNING.meaning
     truth = {
