@@ -218,7 +218,10 @@ class StudySpec(Model):
     ] = False
     trial_start_timeout: Annotated[
         Duration,
-        Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
+        Field(
+            description="How long a trial's pod may take to start once it has its node (image, configuration, volumes,"
+            " init containers) before the trial fails. Waiting for room, a quota or a queue does not count."
+        ),
     ] = "15m"
     failed_jobs_history_ttl: Annotated[
         Duration,
