@@ -12,8 +12,8 @@ from kubestudy.controller.settings import Settings
 FOLDER = Path(__file__).parent / "reference"
 CHART = Path(__file__).parents[1] / "charts" / "kubestudy" / "README.md"
 _FLAGS = {
-    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
-    "lease_namespace",
+    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "history_port",
+    "health_address", "service", "lease_namespace",
 }  # fmt: skip
 _NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.output import complain
 from kubestudy.cluster.api import ApiError
+from kubestudy.controller.http import PortError
 from kubestudy.controller.operator import operate
 from kubestudy.controller.settings import Settings
 from kubestudy.search.storage import masked
@@ -39,10 +40,8 @@ def run_operator(given: Mapping[str, Any]) -> Exit:
     _log(settings.log_format)
     try:
         return Exit.COMPLETED if asyncio.run(operate(settings)) else Exit.FAILED
-    except ApiError as error:
+    except (ApiError, PortError) as error:
         complain(f"error: {error}")
-    except OSError as error:
-        complain(f"error: cannot serve {settings.health_address}:{settings.health_port}: {error.strerror}")
     return Exit.FAILED
 
 

@@ -14,7 +14,7 @@ from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.history_endpoint import history_routes
-from kubestudy.controller.http import Health, serve
+from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
 from kubestudy.controller.registry import Registry
@@ -40,7 +40,7 @@ async def operate(settings: Settings) -> bool:
 
     Raises:
         ApiError: No cluster is configured.
-        OSError: Its port is taken.
+        PortError: One of its ports is taken.
     """
     hush_optuna()
     stop = asyncio.Event()
@@ -54,17 +54,19 @@ async def operate(settings: Settings) -> bool:
     services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling)
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
-    routes = history_routes(archive, registry.live)
-    server = await serve(settings.health_address, settings.health_port, health, metrics, routes)
-    lag = asyncio.create_task(_watch_lag(metrics))
-    try:
-        return await _until_stopped(settings, services, registry, health, stop)
-    finally:
-        lag.cancel()
-        await server.cleanup()
+    async with contextlib.AsyncExitStack() as ends:
+        ends.push_async_callback(api.close)
         if prometheus is not None:
-            await prometheus.close()
-        await api.close()
+            ends.push_async_callback(prometheus.close)
+        for port, routes, flag in (
+            (settings.health_port, health_routes(health, metrics), "--health-port"),
+            # A port of its own: roles on a service's proxy tell ports apart, not paths.
+            (settings.history_port, history_routes(archive, registry.live), "--history-port"),
+        ):
+            ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
+        lag = asyncio.create_task(_watch_lag(metrics))
+        ends.callback(lag.cancel)
+        return await _until_stopped(settings, services, registry, health, stop)
 
 
 async def _until_stopped(

@@ -52,11 +52,14 @@ class Settings(BaseSettings):
     health_port: Annotated[
         int, Field(description="Port of /healthz, /readyz and /metrics; 0 for a free one.", ge=0, le=65535)
     ] = 8080
-    health_address: Annotated[str, Field(description="Address of that port.")] = "0.0.0.0"
+    history_port: Annotated[
+        int, Field(description="Port of studies' histories and living trials; 0 for a free one.", ge=0, le=65535)
+    ] = 8082
+    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"
     service: Annotated[
         str | None,
         Field(
-            description="The Service in front of that port, as namespace/name:port; kubectl study asks it for history.",
+            description="The Service in front of the history's port: namespace/name:port. kubectl study asks it.",
             pattern=r"^[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+$",
         ),
     ] = None
