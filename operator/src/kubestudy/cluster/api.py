@@ -116,6 +116,10 @@ class KubeApi:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
         return cls(configuration, observer)
 
+    def another(self) -> KubeApi:
+        """Return another client of the same server, with connections of its own. Close it after use."""
+        return KubeApi(self._configuration, self._observer)
+
     @property
     def configuration(self) -> client.Configuration:
         """Where the API server is, and who asks."""
