@@ -31,9 +31,10 @@ def run_operator(given: Mapping[str, Any]) -> Exit:
         settings = Settings(**given)
     except ValidationError as error:
         for detail in error.errors():
-            field = "_".join(str(part) for part in detail["loc"])
-            flag = f"--{field.replace('_', '-')} (KUBESTUDY_{field.upper()})"
-            complain(f"error: {flag}: {detail['msg']}, not {masked(str(detail['input']))!r}")
+            name, *inside = map(str, detail["loc"])
+            where = ": ".join([f"--{name.replace('_', '-')} (KUBESTUDY_{name.upper()})", *inside])
+            said = str(detail["msg"]).removeprefix("Value error, ")
+            complain(f"error: {where}: {said}, not {masked(str(detail['input']))!r}")
         return Exit.INVALID
     log_lines.configure(settings.log_format)
     try:
