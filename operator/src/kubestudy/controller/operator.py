@@ -18,8 +18,8 @@ from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
 from kubestudy.controller.registry import Registry
+from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
-from kubestudy.controller.study_controller import Services
 from kubestudy.controller.watching import watch
 from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
@@ -51,7 +51,7 @@ async def operate(settings: Settings) -> bool:
     archive = Archive(settings.storage_place, metrics.searched)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
-    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling)
+    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares)
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
     async with contextlib.AsyncExitStack() as ends:
@@ -83,7 +83,12 @@ async def _until_stopped(
     if not settings.leader_election:
         await work()
         return True
-    return await lead(services.api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+    # Connections of its own: the Lease does not wait for those that the studies use up.
+    api = services.api.another()
+    try:
+        return await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+    finally:
+        await api.close()
 
 
 async def _work(
@@ -93,18 +98,30 @@ async def _work(
     await _wait_for_crd(settings, services.api, stop)
     if stop.is_set():
         return
-    await fill(services.cache, services.api, settings.namespaces)
-    await registry.resync(await list_studies(services.api, settings.namespaces))
-    await registry.clean_up()
-    resync = asyncio.create_task(_resync(settings, services, registry))
-    health.ready = True
+    tasks: list[asyncio.Task[None]] = []
+    flush = True
     try:
-        await watch(services.api, services.cache, registry, settings.namespaces, stop)
+        await fill(services.cache, services.api, settings.namespaces)
+        await registry.resync(await list_studies(services.api, settings.namespaces))
+        await registry.clean_up()
+        tasks = [
+            asyncio.create_task(watch(services.api, services.cache, registry, settings.namespaces, stop)),
+            asyncio.create_task(_resync(settings, services, registry)),
+        ]
+        health.ready = True
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        flush = False  # the Lease is lost: another operator writes by now
+        raise
     finally:
-        stop.set()
-        resync.cancel()
-        await asyncio.gather(resync, return_exceptions=True)
-        await registry.close()
+        health.ready = False
+        await registry.close(flush=flush)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ends:
+        if isinstance(error, Exception):
+            raise error
 
 
 async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -> None:
@@ -130,6 +147,8 @@ async def _resync(settings: Settings, services: Services, registry: Registry) ->
             await registry.resync(await list_studies(services.api, settings.namespaces))
         except ApiError as error:
             log.warning("the regular look at everything failed: %s", error)
+        except Exception:
+            log.exception("the regular look at everything failed")
 
 
 async def _watch_lag(metrics: OperatorMetrics) -> None:
