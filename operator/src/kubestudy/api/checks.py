@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Set
 
+from kubestudy.api.algorithms import NO_PRUNER, SAMPLERS
 from kubestudy.api.contract import PROMQL_VARIABLES, SYSTEM_ENV
 from kubestudy.api.expansion import references
 from kubestudy.api.gpus import gpus_in, share_of
@@ -273,7 +274,7 @@ def _reaches(start: str, goal: str, parents: Mapping[str, Set[str]]) -> bool:
 
 
 def _pruner(spec: StudySpec) -> Iterator[Problem]:
-    if spec.pruner.name == "none":
+    if spec.pruner.name == NO_PRUNER:
         return
     if len(spec.objectives) > 1:
         yield Problem(
@@ -302,7 +303,7 @@ def _end(spec: StudySpec) -> Iterator[Problem]:
     if (
         all(end is None for end in ends)
         and all(objective.target is None for objective in spec.objectives)
-        and spec.sampler.name != "grid"
+        and not SAMPLERS[spec.sampler.name].finite
     ):
         yield Problem(
             "spec.budget",
