@@ -58,14 +58,12 @@ def is_extended(name: str) -> bool:
 
 
 def may_hold_gpus(pod: PodSpec) -> bool:
-    """Tell whether a pod may hold GPUs: by a limit of them, or of what the operator may be told is one, or a claim."""
+    """Tell whether a pod may hold GPUs: by a limit of some, or by a claim, whose devices only the cluster knows."""
     limits = [limit for container in pod.containers for limit in container.resources.limits.items()]
-    return bool(pod.resource_claims) or any(_may_be_gpus(name, quantity) for name, quantity in limits)
+    return bool(pod.resource_claims) or any(share_of(name) > 0 and _is_some(quantity) for name, quantity in limits)
 
 
-def _may_be_gpus(name: str, quantity: str | float) -> bool:
-    if not is_extended(name) or any(fnmatchcase(name, pattern) and not share for pattern, share in GPU_SHARES.items()):
-        return False
+def _is_some(quantity: str | float) -> bool:
     try:
         return number_of(quantity) > 0
     except ValueError:
