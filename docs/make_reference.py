@@ -1,11 +1,14 @@
-"""Writes docs/reference from the models, the settings and the chart (`make docs`). A test keeps both equal."""
+"""Writes docs/reference from the code and the chart (`make docs`). A test keeps both equal."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from kubestudy.api import reasons as words
 from kubestudy.api.crd import definition
 from kubestudy.controller.settings import Settings
 
@@ -15,6 +18,13 @@ _FLAGS = {
     "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
     "lease_namespace",
 }  # fmt: skip
+_REASONS: Mapping[str, type[StrEnum]] = {
+    f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,
+    f"{words.ConditionType.COMPLETE}, {words.ConditionType.FAILED}": words.Ended,
+    words.ConditionType.DEGRADED: words.Hindrance,
+    "Trials": words.Failure,
+    "Events": words.Told,
+}
 _NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
 
 
@@ -55,6 +65,20 @@ def _shown(default: Any) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
+def reasons() -> str:
+    """Return the page of the reasons that conditions, trials and events have."""
+    lines = [
+        "# Every reason",
+        "",
+        "Generated from `kubestudy.api.reasons`. What to do about them:"
+        " [the operator](../operator.md#when-something-is-wrong), [troubleshooting](../troubleshooting.md).",
+    ]
+    for title, reasons in _REASONS.items():
+        lines += ["", f"## {title}", "", inspect.getdoc(reasons) or "", "", "| reason | |", "|---|---|"]
+        lines += [f"| `{reason}` | {reason.meaning} |" for reason in reasons]  # type: ignore[attr-defined]
+    return "\n".join(lines) + "\n"
+
+
 def settings() -> str:
     """Return the page of the operator's settings."""
     lines = [
@@ -81,7 +105,7 @@ def chart() -> str:
 
 def files() -> dict[str, str]:
     """Return the pages' texts by file name."""
-    return {"study.md": study(), "settings.md": settings(), "chart.md": chart()}
+    return {"study.md": study(), "reasons.md": reasons(), "settings.md": settings(), "chart.md": chart()}
 
 
 if __name__ == "__main__":
