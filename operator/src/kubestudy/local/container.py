@@ -12,9 +12,9 @@ from kubestudy.api import contract
 from kubestudy.api.expansion import expand
 from kubestudy.api.gpus import gpu_limits, gpus_in
 from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_trainer
+from kubestudy.api.mistakes import warnings_of
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
-from kubestudy.api.reach import warnings_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
 from kubestudy.study.trial import Suggestion
 from kubestudy.study.trial_environment import trial_environment

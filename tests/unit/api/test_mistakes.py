@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kubestudy.api.job import is_trainer_image
-from kubestudy.api.reach import warnings_of
+from kubestudy.api.mistakes import warnings_of
 from kubestudy.api.validation import validate
-from support.manifests import LAYERS, LR, OPTIMIZER, manifest, spec_of, template
+from support.manifests import LAYERS, LR, OPTIMIZER, manifest, spec_of, study_of, template
 
 TRAINER = "ghcr.io/kubestudy/trainer:0.1.0"
 
@@ -121,3 +121,16 @@ def test_what_is_run_instead_of_the_containers_command_counts() -> None:
     assert warnings(command=("train", "$lr", "$layers"), args=[]) == []
     spec = spec_of(parameters=[LR], container={"image": TRAINER, "args": []})
     assert len(warnings_of(spec, command=("train",))) == 1
+
+
+def test_a_budget_of_gpu_hours_for_a_device_that_is_known_to_some_operator_only() -> None:
+    device = {"args": ["$(lr)"], "resources": {"limits": {"example.com/npu": 1, "cpu": 2}}}
+    data = manifest(budget={"maxGpuHours": 2}, container=device)
+    assert validate(data)[1] == []
+    (warning,) = warnings_of(study_of(budget={"maxGpuHours": 2}, container=device).spec)
+    assert str(warning) == (
+        "spec.budget.maxGpuHours: counts no example.com/npu, unless the operator is told what share of a GPU one is"
+        " (operator.gpuResources)"
+    )
+    known = {"args": ["$(lr)"], "resources": {"limits": {"example.com/npu": 1, "amd.com/gpu": 1}}}
+    assert warnings_of(study_of(budget={"maxGpuHours": 2}, container=known).spec) == []
