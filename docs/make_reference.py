@@ -1,13 +1,15 @@
-"""Writes docs/reference from the models, the settings and the chart (`make docs`). A test keeps both equal."""
+"""Writes docs/reference from the code and the chart (`make docs`). A test keeps both equal."""
 
 from __future__ import annotations
 
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Set
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from kubestudy.api import reasons as words
 from kubestudy.api.algorithms import PRUNERS, SAMPLERS, PrunerAlgorithm, SamplerAlgorithm
 from kubestudy.api.crd import definition
 from kubestudy.controller.settings import Settings
@@ -20,6 +22,13 @@ _FLAGS = {
     "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
     "lease_namespace",
 }  # fmt: skip
+_REASONS: Mapping[str, type[StrEnum]] = {
+    f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,
+    f"{words.ConditionType.COMPLETE}, {words.ConditionType.FAILED}": words.Ended,
+    words.ConditionType.DEGRADED: words.Hindrance,
+    "Trials": words.Failure,
+    "Events": words.Told,
+}
 _NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
 
 
@@ -106,6 +115,20 @@ def _yes(fact: bool) -> str:
     return "yes" if fact else ""
 
 
+def reasons() -> str:
+    """Return the page of the reasons that conditions, trials and events have."""
+    lines = [
+        "# Every reason",
+        "",
+        "Generated from `kubestudy.api.reasons`. What to do about them:"
+        " [the operator](../operator.md#when-something-is-wrong), [troubleshooting](../troubleshooting.md).",
+    ]
+    for title, reasons in _REASONS.items():
+        lines += ["", f"## {title}", "", inspect.getdoc(reasons) or "", "", "| reason | |", "|---|---|"]
+        lines += [f"| `{reason}` | {reason.meaning} |" for reason in reasons]  # type: ignore[attr-defined]
+    return "\n".join(lines) + "\n"
+
+
 def settings() -> str:
     """Return the page of the operator's settings."""
     lines = [
@@ -132,7 +155,13 @@ def chart() -> str:
 
 def files() -> dict[str, str]:
     """Return the pages' texts by file name."""
-    return {"study.md": study(), "algorithms.md": algorithms(), "settings.md": settings(), "chart.md": chart()}
+    return {
+        "study.md": study(),
+        "algorithms.md": algorithms(),
+        "reasons.md": reasons(),
+        "settings.md": settings(),
+        "chart.md": chart(),
+    }
 
 
 if __name__ == "__main__":
