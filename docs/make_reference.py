@@ -19,8 +19,8 @@ from kubestudy.search.options import options_of, type_name
 FOLDER = Path(__file__).parent / "reference"
 CHART = Path(__file__).parents[1] / "charts" / "kubestudy" / "README.md"
 _FLAGS = {
-    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
-    "lease_namespace",
+    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "history_port",
+    "health_address", "service", "lease_namespace",
 }  # fmt: skip
 _REASONS: Mapping[str, type[StrEnum]] = {
     f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,

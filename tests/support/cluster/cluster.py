@@ -165,11 +165,13 @@ class Operator:
     Attributes:
         process: The process.
         port: The port of its probes and metrics.
+        history_port: The port of studies' histories.
         log: Its log.
     """
 
     process: subprocess.Popen[bytes]
     port: int
+    history_port: int
     log: Path
 
     @property
@@ -204,12 +206,12 @@ def start_operator(
         program: What the interpreter runs.
         environment: More variables.
     """
-    port = processes.free_port()
+    port, history_port = processes.free_port(), processes.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "operator.log"
     command = [
         sys.executable, *program, "operator", f"--storage={folder / 'storage'}", f"--health-port={port}",
-        "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
+        f"--history-port={history_port}", "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
     ]  # fmt: skip
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -218,4 +220,4 @@ def start_operator(
             stderr=file,
             env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
         )
-    return Operator(process, port, log)
+    return Operator(process, port, history_port, log)

@@ -70,6 +70,7 @@ class Hindrance(_Explained):
     JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
     PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
     JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    CLAIM_MISSING = "ResourceClaimMissing", "a resource claim (template) that jobTemplate names is not there"
     METRICS = "MetricsUnavailable", "Prometheus does not answer"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
     STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
