@@ -6,8 +6,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, Cluster, start_operator
-from support.cluster.control_plane import write_kubeconfig
 from support.cluster.faulty import FaultyProxy, HangingProxy
 from support.cluster.studies import Study, simulated_study
 from support.wait import until

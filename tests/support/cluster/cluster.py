@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from support.cluster import images, processes, simulated
-from support.cluster.control_plane import Access, ControlPlane
+from support.cluster.access import Access
+from support.cluster.control_plane import ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
 from support.wait import until
 
@@ -128,8 +129,7 @@ class Cluster:
 
     def get(self, *arguments: str, namespace: str = "default") -> Any:
         """Return what `kubectl get ... -o json` prints; None if there is no such object."""
-        text = self.kubectl("get", *arguments, "-n", namespace, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        return self.access.get(*arguments, namespace=namespace)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         """Apply objects."""

@@ -78,7 +78,7 @@ class Hindrance(_Explained):
 
 
 class Failure(_Explained):
-    """Why a trial failed, or was interrupted, where its program does not say so by a word of its own."""
+    """Why a trial failed, or was interrupted, where its program has no word of its own for it."""
 
     ERROR = "Error", "its program ended with an exit code other than 0"
     BAD_PARAMETERS = "BadParameters", "its program refuses its arguments (exit code 2)"
@@ -110,7 +110,10 @@ class Failure(_Explained):
 
 
 class Told(_Explained):
-    """Reasons of events that are none of the above."""
+    """Reasons of events, beside those above: events tell when a study ends, is suspended, or something is in its way.
+
+    TrialStopped and TrialRequeued are told on the terminal and in the log only.
+    """
 
     STARTED = "Started", "the study begins"
     RESUMED = "Resumed", "the study goes on after a restart or a suspension"
