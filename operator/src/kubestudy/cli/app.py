@@ -76,7 +76,7 @@ def validate(
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
     from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.local.container import manifest_warnings  # noqa: PLC0415
+    from kubestudy.local.program_warnings import program_warnings  # noqa: PLC0415
     from kubestudy.search.search import hush_optuna  # noqa: PLC0415
     from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def validate(
     for file in files:
         try:
             studies = load_all(file, search_problems)
-            said = [warning for study in studies for warning in manifest_warnings(study.spec, file.resolve().parent)]
+            said = [warning for study in studies for warning in program_warnings(study.spec, file.resolve().parent)]
             for warning in (*bare_words(file.read_text()), *said):
                 note(f"warning: {file}: {warning}")
             problems: list[Problem] = []

@@ -27,9 +27,10 @@ from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.output import Format, complain, emit, err, note, out
 from kubestudy.cli.progress import Progress
 from kubestudy.cli.run_options import RunOptions
-from kubestudy.local.container import Machine, warnings_here
+from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
+from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.workers import Workers
 from kubestudy.metrics.scrape import ScrapedMetrics
@@ -121,7 +122,9 @@ def _run_locked(
     workers: Workers,
 ) -> Exit:
     gpus = find_gpus()
-    for warning in warnings_here(study, machine, len(gpus)):
+    container = study.spec.job_template.spec.template.spec.trainer
+    mistakes = program_warnings(study.spec, working_folder(container, machine), machine.command)
+    for warning in (*warnings_here(study, machine, len(gpus)), *mistakes):
         note(f"warning: {warning}")
     pool = GpuPool(gpus, math.ceil(gpus_in(study.spec.job_template.spec.template.spec)))
     if workers.warm:

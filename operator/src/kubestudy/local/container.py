@@ -12,7 +12,6 @@ from kubestudy.api import contract
 from kubestudy.api.expansion import expand
 from kubestudy.api.gpus import gpu_limits, gpus_in
 from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_trainer
-from kubestudy.api.mistakes import warnings_of
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
@@ -26,7 +25,6 @@ _INHERITED = (
 )  # fmt: skip
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _AT = "spec.jobTemplate.spec.template.spec"
-_SCRIPT_BYTES = 1024 * 1024  # a larger file is no script
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,47 +167,7 @@ def warnings_here(study: HyperparameterStudy, machine: Machine, gpus: int) -> li
         said.append("envFrom is known to a cluster only: set what it brings in your own shell, by env")
     if container.working_dir and not Path(container.working_dir).is_dir():
         said.append(f"workingDir {container.working_dir} is not on this machine: trials run in {machine.folder}")
-    return said + manifest_warnings(study.spec, working_folder(container, machine), machine.command)
-
-
-def manifest_warnings(spec: StudySpec, folder: Path, command: Sequence[str] = ()) -> list[str]:
-    """Say what of a valid spec is most likely a mistake, with a look at the scripts that it runs.
-
-    Args:
-        spec: The spec.
-        folder: Where its trials run on this machine.
-        command: What they run instead of the container's own command, if anything.
-    """
-    scripts = scripts_in(spec.job_template.spec.template.spec.trainer, folder, command)
-    return [str(warning) for warning in warnings_of(spec, scripts, command)]
-
-
-def scripts_in(container: Container, folder: Path, command: Sequence[str] = ()) -> dict[str, str]:
-    """Return the texts of the scripts that a container runs and that are on this machine, by what it calls them.
-
-    Args:
-        container: The container.
-        folder: Where it runs.
-        command: What is run instead of its own command, if anything.
-    """
-    found = {}
-    words = [word for text in (*(command or container.command), *container.args) for word in text.split()]
-    for word in dict.fromkeys(words):
-        for name in (word, word.rpartition("=")[2], f"{word.replace('.', '/')}.py"):  # a file, or a module after -m
-            text = _script(folder / name)
-            if text is not None:
-                found[name] = text
-    return found
-
-
-def _script(path: Path) -> str | None:
-    try:
-        if not path.is_file() or path.stat().st_size > _SCRIPT_BYTES:
-            return None
-        text = path.read_text(errors="replace")
-    except (OSError, ValueError):  # not to be read, or no path at all
-        return None
-    return None if "\0" in text else text
+    return said
 
 
 def cpu_threads(spec: StudySpec, cores: int) -> int:
