@@ -55,7 +55,7 @@ class Api:
         return {}
 
     def condition(self, kind: str) -> tuple[str, str]:
-        found = next((c for c in self.status.get("conditions", []) if c["type"] == kind), {})
+        found: dict[str, str] = next((c for c in self.status.get("conditions", []) if c["type"] == kind), {})
         return found.get("status", ""), found.get("reason", "")
 
 
