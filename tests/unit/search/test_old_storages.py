@@ -54,6 +54,11 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(value), default=str))
 
 
+def known(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the release did not know of."""
+    return {key: found[key] for key in expected}
+
+
 @pytest.mark.parametrize("name", list(RECORDS))
 def test_all_that_an_earlier_release_kept_is_read(kept: Kept, name: str) -> None:
     expected = kept.expected[name]
@@ -61,16 +66,16 @@ def test_all_that_an_earlier_release_kept_is_read(kept: Kept, name: str) -> None
     history = kept.history(name)
     for record, row in zip(history.trials(), expected["trials"], strict=True):
         found = as_json(record) | {"seconds": record.seconds}
-        assert {key: found[key] for key in row} == row
+        assert known(found, row) == row
         assert record.started is not None
     assert [record.number for record in history.best()] == expected["best"]
     assert history.fixed_part == expected["fixed"]
     curves = [{str(step): v for step, v in trial.intermediate_values.items()} for trial in history.study.trials]
     assert curves == expected["curves"]
     search = kept.open(name)
-    assert as_json(search.tally) == expected["tally"]
+    assert known(as_json(search.tally), expected["tally"]) == expected["tally"]
     assert [as_json(unfinished) for unfinished in search.unfinished()] == expected["unfinished"]
-    assert as_json(search.load_progress()) == expected["progress"]
+    assert known(as_json(search.load_progress()), expected["progress"]) == expected["progress"]
     assert search.asked == expected["asked"]
 
 

@@ -193,7 +193,7 @@ def dashboard(
         body = await remote.study(name)
         if storage is None:
             note("this is a copy of the history as it is now: start the command again for newer trials")
-        return await _with_history(remote, body, storage, lambda history: serve(history.study._storage, host, port))
+        return await _with_history(remote, body, storage, lambda history: serve(history.storage, host, port))
 
     _do(Target(namespace, context, kubeconfig), act)
 

@@ -7,11 +7,13 @@ import inspect
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from kubestudy.api.algorithms import Algorithm
 from kubestudy.api.problems import Problem, did_you_mean
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -88,6 +90,23 @@ def check_options(
         if parameters[name].default is inspect.Parameter.empty and name not in given
     ]
     return problems
+
+
+def trying(path: str, algorithm: Algorithm, make: Callable[[], Any]) -> list[Problem]:
+    """Make something of checked options, to hear what its constructor says of them.
+
+    Args:
+        path: Where the options stand in the manifest.
+        algorithm: What is made.
+        make: Makes it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an option that is experimental, for instance
+        try:
+            make()
+        except (TypeError, ValueError) as error:
+            return [Problem(path, f"{algorithm.name} refuses them: {error}")]
+    return []
 
 
 def _check_type(path: str, hint: Any, value: Any) -> list[Problem]:
