@@ -73,13 +73,19 @@ def as_data(record: TrialRecord) -> dict[str, Any]:
     return {
         "number": record.number,
         "state": record.state,
-        "values": {name: v if math.isfinite(v) else str(v) for name, v in record.values.items()},
+        "values": {name: _number(value) for name, value in record.values.items()},
+        "metrics": {name: _number(value) for name, value in record.metrics.items()},
         "params": dict(record.params),
         "reason": record.reason,
         "seconds": record.seconds,
         "gpuUtilization": record.gpu_utilization,
         "lastStep": None if record.last is None else record.last[0],
+        "lastValue": None if record.last is None else _number(record.last[1]),
     }
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
 
 
 def _table(records: list[TrialRecord]) -> None:
