@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from kubestudy.report.finish import dress
 from kubestudy.report.section import Section, drawn
-from kubestudy.report.views import Goal, StudyView, excerpt
+from kubestudy.report.views import WIDE_SPAN, Goal, StudyView, excerpt
 from kubestudy.search.attributes import metrics_of
 from kubestudy.study.trial import Curve
 
@@ -43,7 +43,7 @@ def metric_curves(view: StudyView, goals: Sequence[Goal]) -> Iterator[Section]:
 
     yield drawn(
         "Other metrics" if single else "Reported metrics",
-        "What trials reported while they ran."
+        "What trials reported while they ran; an axis whose values span much is logarithmic."
         + (f" The thick line is the best trial, {best}." if best in {t.number for t in shown} else "")
         + (f" Drawn are the first {METRICS} of {len(names)} metrics." if len(names) > METRICS else "")
         + thinned,
@@ -71,10 +71,17 @@ def _small_multiples(
     for i, name in enumerate(names):
         own = [_with_curve(trial, curves[trial.number][name]) for trial in trials if name in curves[trial.number]]
         panel = plot_intermediate_values(view.only(own))
-        figure.add_traces(panel.data, rows=i // columns + 1, cols=i % columns + 1)
+        row, column = i // columns + 1, i % columns + 1
+        figure.add_traces(panel.data, rows=row, cols=column)
+        if _is_wide([value for trial in own for value in trial.intermediate_values.values()]):
+            figure.update_yaxes(type="log", row=row, col=column)
     figure.update_traces(line={"width": 1.2}, marker={"size": 3}, opacity=0.8)
     figure.update_traces(line={"width": 4}, opacity=1, selector={"name": f"Trial{best}"})
     return dress(figure, 60 + _PANEL_HEIGHT * rows).update_layout(showlegend=False)
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    return bool(values) and min(values) > 0 and max(values) / min(values) > WIDE_SPAN
 
 
 def _with_curve(trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> FrozenTrial:

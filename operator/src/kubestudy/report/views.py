@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from kubestudy.search.optuna_internals import StudyProxy
 
 # Values that span more than this cannot be told apart on a linear axis.
-_WIDE_SPAN = 100.0
+WIDE_SPAN = 100.0
 
 
 class StudyView(StudyProxy):
@@ -100,7 +100,7 @@ def _goal(view: StudyView, index: int, name: str, scale: Callable[[float], float
     sign = 1.0 if minimized else -1.0
     complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: sign * t.values[0])
     values = [t.values[0] for t in complete]
-    wide = minimized and bool(values) and values[0] > 0 and values[-1] / values[0] > _WIDE_SPAN
+    wide = minimized and bool(values) and values[0] > 0 and values[-1] / values[0] > WIDE_SPAN
     return Goal(name, minimized, StudyView(view, trials, [direction], [name]), complete, wide)
 
 

@@ -1,7 +1,8 @@
-"""Everything a trial reported, in the form in which it is kept with the trial: bounded, and readable as JSON anywhere.
+"""Everything a trial reported, in the form in which it is kept with the trial: bounded, and readable anywhere.
 
-What is kept is `{"values": {METRIC: NUMBER}, "curves": {METRIC: [[STEP, NUMBER], ...]}}`. Numbers that JSON lacks are
-the words NaN, Infinity and -Infinity, as in a trial's termination message.
+It is `{"values": {METRIC: NUMBER}, "curves": TEXT}`, where the text is the JSON of `{METRIC: [[STEP, NUMBER], ...]}`:
+a study's trials are in memory while it runs, and as a text a curve takes a fifth of the room. Numbers that JSON lacks
+are the words NaN, Infinity and -Infinity, as in a trial's termination message.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def kept_of(metrics: TrialMetrics, first: Iterable[str] = (), without_curve: str
     curves = {name: points for name, points in metrics.curves.items() if name != without_curve and points}
     wanted = frozenset(first)
     order = sorted(dict.fromkeys((*metrics.values, *curves)), key=lambda name: name not in wanted)
-    names, points = [name for name in order if len(name) <= MAX_NAME][:MAX_METRICS], MAX_POINTS
+    names, points = [name for name in order if _is_a_name(name)][:MAX_METRICS], MAX_POINTS
     record = _record(metrics.values, curves, names, points)
     while _size(record) > MAX_BYTES:
         if points:
@@ -77,12 +78,16 @@ def kept_of(metrics: TrialMetrics, first: Iterable[str] = (), without_curve: str
     return Kept(record if names else {}, _cut(order, names, points))
 
 
+def _is_a_name(name: str) -> bool:
+    """Tell whether something can be printed anywhere: a trial may call its metrics whatever JSON can hold."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable()
+
+
 def _record(values: Mapping[str, float], curves: Curve, names: Sequence[str], points: int) -> dict[str, Any]:
     thinned = {name: thin(curves[name], points) for name in names if name in curves} if points else {}
-    return {
-        "values": {name: _written(values[name]) for name in names if name in values},
-        "curves": {name: [[step, _written(value)] for step, value in curve] for name, curve in thinned.items()},
-    }
+    short = {name: [(step, _short(value)) for step, value in curve] for name, curve in thinned.items()}
+    record: dict[str, Any] = {"values": {name: _written(values[name]) for name in names if name in values}}
+    return record | ({"curves": json.dumps(short, separators=(",", ":"))} if short else {})
 
 
 def _size(record: Mapping[str, Any]) -> int:
@@ -107,6 +112,11 @@ def thin(points: Sequence[Point], limit: int) -> Sequence[Point]:
     return [points[round(i * (len(points) - 1) / (limit - 1))] for i in range(limit)]
 
 
+def _short(value: float) -> float | str:
+    """Return a curve's value to six digits, which are what the trainer gives and what a plot can show."""
+    return _written(float(f"{value:.6g}"))
+
+
 def _written(value: float) -> float | str:
     if math.isfinite(value):
         return value
@@ -120,6 +130,6 @@ def metrics_in(record: Mapping[str, Any]) -> TrialMetrics:
         {name: float(value) for name, value in record.get("values", {}).items()},
         {
             name: tuple((step, float(value)) for step, value in points)
-            for name, points in record.get("curves", {}).items()
+            for name, points in json.loads(record.get("curves", "{}")).items()
         },
     )
