@@ -12,10 +12,13 @@ import optuna
 import pytest
 
 from kubestudy.search.archive import Archive
+from kubestudy.search.attributes import ATTR_VERSION, VERSION
 from kubestudy.search.history import History
 from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
+from kubestudy.study.ports import StudyError
+from kubestudy.study.progress import Progress
 from unit.search.fixtures.make_storage import RECORDS, UID, study_of
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -109,3 +112,43 @@ def test_a_study_of_an_earlier_release_goes_on_and_ends(kept: Kept) -> None:
     trial = kept.history("digits").study.trials[five]
     assert trial.intermediate_values == {1: 0.5, 7: 0.9}
     assert trial.state is optuna.trial.TrialState.COMPLETE
+
+
+def test_a_study_that_is_gone_on_with_carries_a_version_from_then_on(kept: Kept) -> None:
+    assert ATTR_VERSION not in kept.history("digits").study.user_attrs
+    kept.open("digits")
+    assert kept.history("digits").study.user_attrs[ATTR_VERSION] == VERSION
+    before = dict(kept.history("digits").study.user_attrs)
+    kept.open("digits")
+    assert kept.history("digits").study.user_attrs == before
+
+
+@pytest.mark.parametrize("place", ["journal", "database"])
+def test_a_new_study_carries_the_version_and_keys_that_stay(tmp_path: Path, place: str) -> None:
+    hush_optuna()
+    storage = open_storage(tmp_path / "journal.log" if place == "journal" else f"sqlite:///{tmp_path / 'db'}")
+    search = OptunaSearch(study_of("digits").spec, storage, "one", "it")
+    search.save_progress(Progress())
+    kept = optuna.load_study(study_name="one", storage=storage).user_attrs
+    assert kept["kubestudy:version"] == 1
+    assert kept.keys() == {"kubestudy:version", "kubestudy:spec", "kubestudy:memory"}
+
+
+@pytest.mark.parametrize("version", [VERSION + 1, 0, "2", None, True])
+def test_records_of_a_later_release_are_refused_and_left_alone(tmp_path: Path, version: Any) -> None:
+    hush_optuna()
+    journal = tmp_path / "journal.log"
+    spec = study_of("digits").spec
+    OptunaSearch(spec, open_storage(journal), "one", "it").ask()
+    optuna.load_study(study_name="one", storage=open_storage(journal)).set_user_attr(ATTR_VERSION, version)
+    records = journal.read_text().count('"op_code":')
+    for opening in (
+        lambda: OptunaSearch(spec, open_storage(journal), "one", "the folder x"),
+        lambda: History(open_storage(journal), "one", "the folder x"),
+    ):
+        with pytest.raises(StudyError) as caught:
+            opening()
+        assert "the study one in the storage the folder x was written by a later release" in str(caught.value)
+        assert "upgrade KubeStudy" in str(caught.value)
+    # Opening asks for the study to be there, which is a record by itself; nothing else was written.
+    assert journal.read_text().count('"op_code":') <= records + 1

@@ -45,7 +45,7 @@ def check_version(attributes: Mapping[str, Any], name: str, where: str) -> None:
         StudyError: Its version is not known here.
     """
     found = attributes.get(ATTR_VERSION, VERSION)
-    if not isinstance(found, int) or not 1 <= found <= VERSION:
+    if type(found) is not int or not 1 <= found <= VERSION:
         raise StudyError(
             f"the study {name} in the storage {where} was written by a later release of KubeStudy (its records have"
             f" version {found!r}, this release reads versions up to {VERSION}): upgrade KubeStudy; nothing was changed"
