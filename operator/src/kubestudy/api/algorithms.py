@@ -38,7 +38,8 @@ class SamplerAlgorithm(Algorithm):
         constraints: Whether it learns from by how much a constraint was broken.
         finite: Whether it tries each point of a grid once and then ends the study. Its class then takes the study's
             `parameters` instead of options, and its length is the number of points.
-        if_conditional: Options that a space with conditions needs, unless the manifest sets one of them otherwise.
+        if_conditional: Options that a space with conditions needs, each only with those before it: from the first on
+            that the manifest sets otherwise, none is added.
     """
 
     several_objectives: bool = True
@@ -67,7 +68,7 @@ SAMPLERS: Mapping[str, SamplerAlgorithm] = {
             meaning="Learns which parameters good trials have in common: the tree-structured Parzen estimator.",
             constraints=True,
             # Without them, whatever is conditional is left out of the joint model (Optuna's TPESampler, `group`).
-            if_conditional={"group": True, "multivariate": True},
+            if_conditional={"multivariate": True, "group": True},
         ),
         SamplerAlgorithm(
             name="random",

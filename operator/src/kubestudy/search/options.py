@@ -7,7 +7,6 @@ import inspect
 import sys
 import types
 import typing
-import warnings
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
@@ -100,12 +99,10 @@ def trying(path: str, algorithm: Algorithm, make: Callable[[], Any]) -> list[Pro
         algorithm: What is made.
         make: Makes it.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an option that is experimental, for instance
-        try:
-            make()
-        except (TypeError, ValueError) as error:
-            return [Problem(path, f"{algorithm.name} refuses them: {error}")]
+    try:
+        make()
+    except (TypeError, ValueError) as error:
+        return [Problem(path, f"{algorithm.name} refuses them: {error}")]
     return []
 
 
@@ -113,11 +110,12 @@ def _check_type(path: str, hint: Any, value: Any) -> list[Problem]:
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError:
-        return [Problem(path, f"{value!r} is no {_name(hint)}")]
+        return [Problem(path, f"{value!r} is no {type_name(hint)}")]
     return []
 
 
-def _name(hint: Any) -> str:
+def type_name(hint: Any) -> str:
+    """Return what people call a type."""
     if isinstance(hint, type):
         return {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}.get(
             hint.__name__, hint.__name__

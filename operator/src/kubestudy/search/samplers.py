@@ -53,9 +53,11 @@ def make_sampler(spec: StudySpec, trials: int) -> optuna.samplers.BaseSampler:
 
 
 def _options(spec: StudySpec, algorithm: SamplerAlgorithm) -> dict[str, Any]:
-    given, needed = spec.sampler.options, algorithm.if_conditional
-    fits = is_conditional(spec.parameters) and all(given.get(name, value) == value for name, value in needed.items())
-    return {**(needed if fits else {}), **given}
+    options = dict(spec.sampler.options)
+    for name, value in algorithm.if_conditional.items() if is_conditional(spec.parameters) else ():
+        if options.setdefault(name, value) != value:
+            break
+    return options
 
 
 def seed_after(seed: int | None, trials: int) -> int | None:
