@@ -77,7 +77,7 @@ def _data(study: HyperparameterStudy) -> Any:
 
 def _remedy(path: str) -> str:
     if path.startswith(_CONTAINER):
-        return "the next run counts by it, with --accept-changes, or with --restart by it alone"
+        return "the next run takes it with --accept-changes, or with --restart, which starts anew"
     if path.startswith(tuple(f"spec.{field}" for field in _NEXT_RUN)):
         return "the next run goes by it"
     if path == "metadata.name":
