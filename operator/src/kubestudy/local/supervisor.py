@@ -40,7 +40,7 @@ from kubestudy.local.protocol import (
     decode_order,
     encode,
 )
-from kubestudy.local.trial_process import TRAINER_MODULE, Prctl, fork_trial, parent_death, signal_group
+from kubestudy.local.trial_process import TRAINER_MODULE, Prctl, end_leftovers, fork_trial, parent_death, signal_trial
 
 _KILL_AGAIN_SECONDS = 1.0
 # The system's calls refuse to wait for weeks, as a trial's deadline may be away.
@@ -180,7 +180,7 @@ class _Supervisor:
         child = self.children.get(number)
         if child is not None and isinstance(child.stage, _Running):
             child.stage = _Ending(cause, self.clock.now() + child.order.grace)
-            signal_group(child.pid, signal.SIGTERM)
+            signal_trial(child.pid, signal.SIGTERM)
 
     def _kill(self) -> None:
         """Take what is left of their grace period from the trials that were told to end."""
@@ -197,7 +197,7 @@ class _Supervisor:
             if isinstance(child.stage, _Running):
                 self._stop(child.order.number, Cause.DEADLINE)
             else:
-                signal_group(child.pid, signal.SIGKILL)
+                signal_trial(child.pid, signal.SIGKILL)
                 child.stage = _Ending(child.stage.cause, now + _KILL_AGAIN_SECONDS)
 
     def _seconds_to_wait(self) -> float:
@@ -218,7 +218,7 @@ class _Supervisor:
 
     def _ended(self, child: _Child, code: int) -> None:
         # As in a container, whatever the first process left behind ends with it.
-        signal_group(child.pid, signal.SIGKILL)
+        end_leftovers(child.pid)
         ended = Ended(
             number=child.order.number,
             attempt=child.order.attempt,
@@ -272,8 +272,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """
     channel_fd, lock_fd, start = sys.argv[1:] if argv is None else argv
     # Ctrl-C, a closed terminal and the like are the run's to hear; it then stops the trials.
+    # Not ignored, since a trial would begin so, and lose what is sent to it before it is one.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)
     channel = socket.socket(fileno=int(channel_fd))
     supervisor = _Supervisor(channel, int(lock_fd), _wake_on_children(), parent_death(), warm=start == "warm")
     if supervisor.warm:

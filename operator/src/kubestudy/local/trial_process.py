@@ -35,23 +35,37 @@ def fork_trial(order: Start, inherited: Iterable[int], prctl: Prctl | None) -> i
     Returns:
         Its process id, which is its group's too.
     """
+    # Told to end before it is the trial: that waits until it is one, instead of being lost.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     pid = os.fork()
     if pid == 0:
-        _become(order, inherited, prctl)
+        _become(order, inherited, prctl, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-def signal_group(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a trial and to whatever it started."""
+def signal_trial(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a trial that was not waited for yet, and to whatever it started."""
+    if not _signal_group(pid, number):
+        os.kill(pid, number)  # it has no group of its own yet
+
+
+def end_leftovers(pid: int) -> None:
+    """Kill what a trial that has ended left running."""
+    _signal_group(pid, signal.SIGKILL)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> bool:
     try:
         os.killpg(pid, number)
     except ProcessLookupError:
-        return
+        return False
     except PermissionError:
-        return  # macOS says so of a group whose processes have all ended
+        return True  # macOS says so of a group whose processes have all ended
+    return True
 
 
-def _become(order: Start, inherited: Iterable[int], prctl: Prctl | None) -> NoReturn:
+def _become(order: Start, inherited: Iterable[int], prctl: Prctl | None, mask: Iterable[int]) -> NoReturn:
     """In the child: turn into the trial. Never returns, whatever happens."""
     code = 1
     try:
@@ -63,6 +77,7 @@ def _become(order: Start, inherited: Iterable[int], prctl: Prctl | None) -> NoRe
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for fd in inherited:
             os.close(fd)
         _redirect(order.log)
