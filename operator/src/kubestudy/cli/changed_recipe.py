@@ -39,7 +39,11 @@ def refuse_changed_recipe(
     results = search.tally.complete + search.tally.pruned
     begun = any(folder.trial(trial.suggestion.number).has_checkpoint for trial in search.unfinished())
     if changed and not options.accept_changes and (results or begun):
-        what = f"{results} trial{'s' if results != 1 else ''} ended with what it was" if results else "a trial began so"
+        what = (
+            f"{results} trial{'s' if results != 1 else ''} ended with what it was"
+            if results
+            else "a trial began with what it was"
+        )
         raise ManifestError(str(options.file), [Problem(path, f"{how}: {what}; {_REMEDY}") for path, how in changed])
     accepted = "results of both stand side by side" if results or begun else "there are no results of what it was"
     for path, how in changed:

@@ -20,6 +20,7 @@ from kubestudy.api.reasons import Ended
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.changed_recipe import refuse_changed_recipe
+from kubestudy.cli.closed_terminal import terminal_may_close
 from kubestudy.cli.closing import print_end, why
 from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
@@ -91,7 +92,7 @@ def run_session(
         supervisor.start(place.folder.lock_fd)
     storage = place.open(sole_writer=True)
     _refuse_changes(study, place, options)
-    with logging_to(place.folder):
+    with logging_to(place.folder), terminal_may_close():
         search = OptunaSearch(study.spec, storage, place.name, place.where)
         recipe = recipe_of(study.spec, machine)
         refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
@@ -178,13 +179,13 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
         loop = StudyLoop(run.study, run.search, runtime, metrics, progress, steady_clock())
 
         def stop() -> None:
+            loop.interrupt()
             seconds = f"{runtime.grace:.0f} s"
             remark(f"stopping the running trials: they have {seconds} to save their state, and keep their parameters")
-            loop.interrupt()
 
         def kill() -> None:
-            remark("killing the running trials")
             runtime.kill()
+            remark("killing the running trials")
 
         def take(edited: HyperparameterStudy) -> None:
             for part in (runtime, loop):
