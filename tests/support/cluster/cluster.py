@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import forks
 from support.cluster import images, processes, simulated
 from support.cluster.access import Access
 from support.cluster.control_plane import ControlPlane
@@ -169,7 +168,7 @@ class Operator:
         log: Its log.
     """
 
-    process: subprocess.Popen[bytes]
+    process: forks.Process
     port: int
     history_port: int
     log: Path
@@ -194,7 +193,6 @@ def start_operator(
     cluster: Cluster,
     folder: Path,
     *arguments: str,
-    program: tuple[str, ...] = ("-m", "kubestudy"),
     environment: Mapping[str, str] | None = None,
 ) -> Operator:
     """Start an operator with the rights of its service account.
@@ -203,21 +201,15 @@ def start_operator(
         cluster: Where.
         folder: Its storage and log.
         arguments: More flags.
-        program: What the interpreter runs.
         environment: More variables.
     """
     port, history_port = processes.free_port(), processes.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "operator.log"
     command = [
-        sys.executable, *program, "operator", f"--storage={folder / 'storage'}", f"--health-port={port}",
-        f"--history-port={history_port}", "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
+        "operator", f"--storage={folder / 'storage'}", f"--health-port={port}", f"--history-port={history_port}",
+        "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
     ]  # fmt: skip
+    variables = {"KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})}
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=file,
-            env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
-        )
-    return Operator(process, port, history_port, log)
+        return Operator(forks.start(command, folder, variables, file), port, history_port, log)

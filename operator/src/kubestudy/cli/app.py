@@ -48,6 +48,9 @@ def run(
         typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point."),
     ] = "",
     restart: Annotated[bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on although the container or the script has changed.")
+    ] = False,
     output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the finished object.")] = None,
 ) -> None:
     """Run a study on this machine to its end; the same command goes on with one that was interrupted.
@@ -57,7 +60,7 @@ def run(
     from kubestudy.cli.run import run_study  # noqa: PLC0415  (a short way to --help)
     from kubestudy.cli.run_options import RunOptions  # noqa: PLC0415  (likewise)
 
-    raise typer.Exit(run_study(RunOptions(file, directory, storage, _words(exec_), restart, output)))
+    raise typer.Exit(run_study(RunOptions(file, directory, storage, _words(exec_), restart, accept_changes, output)))
 
 
 def _words(command: str) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def validate(
     from kubestudy.api.manifest import load_all  # noqa: PLC0415
     from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
     from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.local.container import manifest_warnings  # noqa: PLC0415
+    from kubestudy.local.program_warnings import program_warnings  # noqa: PLC0415
     from kubestudy.search.search import hush_optuna  # noqa: PLC0415
     from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
 
@@ -85,7 +88,7 @@ def validate(
     for file in files:
         try:
             studies = load_all(file, search_problems)
-            said = [warning for study in studies for warning in manifest_warnings(study.spec, file.resolve().parent)]
+            said = [warning for study in studies for warning in program_warnings(study.spec, file.resolve().parent)]
             for warning in (*bare_words(file.read_text()), *said):
                 note(f"warning: {file}: {warning}")
             problems: list[Problem] = []
