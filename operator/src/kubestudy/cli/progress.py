@@ -13,28 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from kubestudy.api.study import StudySpec
-from kubestudy.api.values import Value, as_text
+from kubestudy.cli.study_output import trial_word
+from kubestudy.cli.words import short
 from kubestudy.study.ports import Event
-from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial, View
 
+err = Console(stderr=True, highlight=False)
 _ROWS = 12
 _PLAIN_SECONDS = 5.0
-_WORDS = {
-    TrialPhase.PENDING: "waiting",
-    TrialPhase.RUNNING: "running",
-    TrialPhase.MEASURING: "measuring",
-    TrialPhase.ENDED: "ended",
-}
 # What the picture, or the last line of a run, shows anyway.
 _QUIET_EVENTS = frozenset(
     {"TrialPruned", "TrialStopped", "Started", "Suspended", "MaxTrialsReached", "SearchSpaceExhausted"}
 )
-
-
-def short(value: Value) -> str:
-    """Write a parameter or metric for people: four digits are enough."""
-    return f"{value:.4g}" if isinstance(value, float) else as_text(value)
 
 
 def share_used(spec: StudySpec, view: View) -> float | None:
@@ -146,7 +136,7 @@ class Progress:
         shown = [n for n in names if n in trial.values] + [n for n in trial.values if n not in names]
         return [
             str(trial.number),
-            "stopping" if trial.stopping else _WORDS[trial.phase],
+            trial_word(trial),
             "" if trial.started is None else f"{max(0.0, self._now() - trial.started):.0f} s",
             "" if trial.step is None else str(trial.step),
             escape(" ".join(f"{name}={short(trial.values[name])}" for name in shown[:3])),

@@ -78,7 +78,7 @@ def machine_here(options: RunOptions) -> Machine:
     return Machine(
         environment=dict(os.environ),
         cores=cores,
-        folder=options.file.resolve().parent,
+        folder=options.work_folder or options.file.resolve().parent,
         bin_folder=Path(sysconfig.get_path("scripts")),
         command=options.command,
     )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import shutil
 import signal
 import sys
 import threading
@@ -20,16 +19,21 @@ from rich.logging import RichHandler
 from kubestudy.api.gpus import gpus_in
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.cli.closing import print_end, why
+from kubestudy.cli.closing import print_end
 from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
-from kubestudy.cli.output import Format, complain, emit, err, note, out
-from kubestudy.cli.progress import Progress
+from kubestudy.cli.folders import reference
+from kubestudy.cli.output import complain, emit, note, say
+from kubestudy.cli.progress import Progress, err
+from kubestudy.cli.recorder import Recorder
 from kubestudy.cli.run_options import RunOptions
+from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
+from kubestudy.local.last_run import LastRun, write_last_run
+from kubestudy.local.requests_file import read_request, watch
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.workers import Workers
 from kubestudy.metrics.scrape import ScrapedMetrics
@@ -70,6 +74,7 @@ def run_session(
     problems = search_problems(study.spec)
     if problems:
         raise ManifestError(str(options.file), problems)
+    manifest = options.file.read_bytes()  # now: by its name, a study is run by the file in the folder put aside below
     place = place_of(study.metadata.name, options.directory, options.storage, folder)
     if options.restart:
         place = _start_anew(place, timeout)
@@ -78,7 +83,8 @@ def run_session(
     _refuse_changes(study, place, options)
     with _full_disk(place.folder):
         place.record()
-        shutil.copyfile(options.file, place.folder.manifest)
+        place.folder.manifest.write_bytes(manifest)
+        write_last_run(place.folder, LastRun(machine.folder, machine.command))
     with _logging(place.folder):
         search = OptunaSearch(study.spec, storage, place.name, place.where)
         return _run_locked(study, search, place, options, machine, workers)
@@ -164,7 +170,9 @@ async def _loop(
     interrupted = False
     metrics = ScrapedMetrics()
     async with LocalRuntime(study, folder, machine, pool, workers) as runtime:
-        loop = StudyLoop(study, search, runtime, metrics, progress, steady_clock())
+        asked = read_request(folder).applied_to(study)
+        loop = StudyLoop(asked, search, runtime, metrics, Recorder(progress, folder), steady_clock())
+        asking = asyncio.create_task(watch(folder, lambda request: loop.update(request.applied_to(study))))
 
         def interrupt() -> None:
             nonlocal interrupted
@@ -183,26 +191,31 @@ async def _loop(
         try:
             view = await loop.run()
         finally:
+            asking.cancel()
             metrics.close()
     return view, interrupted
 
 
 def _conclude(study: HyperparameterStudy, view: View, place: Place, options: RunOptions, *, interrupted: bool) -> Exit:
     status = view.status
-    if options.output in (Format.JSON, Format.YAML):
+    if options.output is not None:
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), options.output)
     elif status.phase != "Suspended":
         print_end(study.metadata.name, status, study.spec.objectives, str(place.folder.logs))
-        out.print(f"  report: {place.folder.report}", markup=False)
+        say(f"  report: {place.folder.report}")
     if status.phase == "Suspended":
         again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
         held = status.trials.pending
-        what = "interrupted" if interrupted else "suspended (spec.suspend is true)"
-        first = "" if interrupted else "set spec.suspend to false, then "
-        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {first}{again}")
+        if not interrupted and read_request(place.folder).suspend:
+            what, on = "suspended (kubestudy suspend)", f"kubestudy resume {reference(place.folder)}"
+        elif not interrupted:
+            what, on = "suspended (spec.suspend is true)", f"set spec.suspend to false, then {again}"
+        else:
+            what, on = "interrupted", again
+        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {on}")
         return Exit.INTERRUPTED
     if status.phase == "Failed":
-        if options.output in (Format.JSON, Format.YAML):
+        if options.output is not None:
             complain(f"{study.metadata.name} failed: {why(status)}")
         return Exit.FAILED
     return Exit.COMPLETED
