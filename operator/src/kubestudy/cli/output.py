@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
-
-import typer
+from typing import Any, TextIO
 
 from kubestudy.cli.table import Row, table_lines
+
+_RED, _BOLD = "31", "1"
 
 
 class Format(StrEnum):
@@ -34,35 +35,42 @@ class ObjectFormat(StrEnum):
 
 def say(text: str) -> None:
     """Print a line on stdout."""
-    typer.echo(text)
+    print(text)
 
 
 def complain(text: str) -> None:
     """Print an error on stderr."""
-    _tell(text, "red")
+    _tell(text, _RED)
 
 
 def note(text: str) -> None:
     """Print a remark on stderr."""
-    _tell(text, None)
+    _tell(text, "")
 
 
-def _tell(text: str, colour: str | None) -> None:
+def _tell(text: str, style: str) -> None:
     # Where nothing can be told, the command goes on all the same.
     with contextlib.suppress(OSError):
         for line in text.splitlines():
-            typer.secho(line, fg=colour, err=True)
+            # To whatever stands for stderr now: a live picture lets lines through above itself.
+            print(_styled(line, style, sys.stderr), file=sys.stderr)
+
+
+def _styled(text: str, style: str, stream: TextIO) -> str:
+    """Return a text in a style (SGR parameters), where a stream is a terminal."""
+    plain = not style or not text or not stream.isatty() or os.environ.get("NO_COLOR")
+    return text if plain else f"\x1b[{style}m{text}\x1b[0m"
 
 
 def emit(data: Any, form: Format | ObjectFormat) -> None:
     """Print data on stdout as JSON or YAML."""
     if form.value == "json":
-        typer.echo(json.dumps(data, indent=2, allow_nan=False, default=str))
+        print(json.dumps(data, indent=2, allow_nan=False, default=str))
         return
     import yaml  # noqa: PLC0415  (a short way to --help)
 
     every_letter = (sys.stdout.encoding or "").lower().startswith("utf")
-    typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=every_letter), nl=False)
+    print(yaml.safe_dump(data, sort_keys=False, allow_unicode=every_letter), end="")
 
 
 def emit_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -76,4 +84,4 @@ def emit_table(columns: Row, rows: Sequence[Row]) -> None:
     """Print rows on stdout: a plain table that fits a terminal and that `awk` can read."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line, heading in table_lines(columns, rows, width):
-        typer.secho(line, bold=heading)
+        print(_styled(line, _BOLD if heading else "", sys.stdout))

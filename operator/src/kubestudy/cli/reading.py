@@ -12,13 +12,12 @@ from kubestudy.cli.exits import Exit, refused
 from kubestudy.cli.find import Place, history_of, open_all
 from kubestudy.cli.output import Format, complain, say
 from kubestudy.cli.study_output import note_hindrance
-from kubestudy.cli.trial_output import print_best, print_trials
+from kubestudy.cli.trial_output import Living, print_best, print_trials
 from kubestudy.local.status_file import read_status
 from kubestudy.search.history import History
 from kubestudy.search.merged import ReadOnlyStorage
 from kubestudy.search.search import hush_optuna
 from kubestudy.study.ports import StudyError
-from kubestudy.study.view import LiveTrial
 
 
 def show_trials(named: str, directory: Path | None, storage: str | None, form: Format) -> Exit:
@@ -39,12 +38,12 @@ def show_trials(named: str, directory: Path | None, storage: str | None, form: F
     return code
 
 
-def _living(place: Place) -> tuple[LiveTrial, ...] | None:
+def _living(place: Place) -> Living | None:
     """Return the trials that live; None where a run goes on that does not tell of them."""
     if not place.folder.is_run:
-        return ()
+        return Living(())
     recorded = read_status(place.folder)
-    return None if recorded is None else recorded.live
+    return None if recorded is None else Living(recorded.live, recorded.status.trials.total)
 
 
 def show_best(named: str, directory: Path | None, storage: str | None, form: Format) -> Exit:

@@ -20,7 +20,7 @@ from kubestudy.cli.remote import Remote, as_study, connected, service_of
 from kubestudy.cli.remote_history import best_in, history_of, live_trials, living
 from kubestudy.cli.study_output import note_hindrance, print_studies, print_study, status_in
 from kubestudy.cli.target import Target
-from kubestudy.cli.trial_output import no_best, print_best, print_front, print_trials
+from kubestudy.cli.trial_output import Living, no_best, print_best, print_front, print_trials
 from kubestudy.cluster.api import ApiError
 from kubestudy.cluster.jobs import trainer_in
 from kubestudy.search.search import hush_optuna
@@ -114,7 +114,8 @@ def show_trials(name: str, form: Format, storage: str | None) -> Act:
     async def act(remote: Remote) -> Exit:
         body = await remote.study(name)
         history = await history_of(remote, body, storage)
-        code = print_trials(history, form, await living(remote, body))
+        live = await living(remote, body)
+        code = print_trials(history, form, None if live is None else Living(live))
         note_hindrance(name, status_in(body))
         await _note_silence(remote, [body])
         return code

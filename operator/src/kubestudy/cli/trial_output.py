@@ -42,44 +42,62 @@ class Shown:
         return self.record.values or self.last
 
 
-def as_shown(
-    records: Iterable[TrialRecord], objectives: Sequence[str], live: Iterable[LiveTrial] | None
-) -> list[Shown]:
+@dataclass(frozen=True, slots=True)
+class Living:
+    """The trials that live, as somebody saw them.
+
+    Attributes:
+        trials: The trials.
+        known: How many trials there were then, dead ones included: later ones may live, too. None for all.
+    """
+
+    trials: Sequence[LiveTrial]
+    known: int | None = None
+
+    def state_of(self, number: int) -> tuple[str, LiveTrial | None]:
+        """Return in which state a trial is that its study keeps as running, and how it goes."""
+        trial = next((trial for trial in self.trials if trial.number == number), None)
+        if trial is None and self.known is not None and number >= self.known:
+            return "Running", None
+        if trial is None or trial.phase is TrialPhase.PENDING:
+            return "Waiting", trial
+        return ("Measuring" if trial.phase is TrialPhase.MEASURING else "Running"), trial
+
+
+def as_shown(records: Iterable[TrialRecord], objectives: Sequence[str], living: Living | None) -> list[Shown]:
     """Join what is kept of trials with how those that live go.
 
     Args:
         records: The trials.
         objectives: The names of the objectives.
-        live: The trials that live; None where nobody knows.
+        living: The trials that live; None where nobody knows.
     """
-    living = None if live is None else {trial.number: trial for trial in live}
     return [_shown(record, objectives, living) for record in records]
 
 
-def _shown(record: TrialRecord, objectives: Sequence[str], living: Mapping[int, LiveTrial] | None) -> Shown:
+def _shown(record: TrialRecord, objectives: Sequence[str], living: Living | None) -> Shown:
     step, last = None, {}
     if record.last is not None:
         step, value = record.last
         last = {objectives[0]: value}
     if record.state != "Running" or living is None:
         return Shown(record, record.state, last, step)
-    trial = living.get(record.number)
-    if trial is None or trial.phase is TrialPhase.PENDING:
-        return Shown(record, "Waiting", last, step)
+    state, trial = living.state_of(record.number)
+    if trial is None:
+        return Shown(record, state, last, step)
     newest = {name: value for name, value in trial.values.items() if name in objectives}
-    state = "Measuring" if trial.phase is TrialPhase.MEASURING else "Running"
     return Shown(record, state, {**last, **newest}, step if trial.step is None else trial.step)
 
 
-def print_trials(history: History, form: Format, live: Iterable[LiveTrial] | None) -> Exit:
+def print_trials(history: History, form: Format, living: Living | None) -> Exit:
     """Print all trials of a study.
 
     Args:
         history: The study's history.
         form: How to print them.
-        live: The trials that live; None where nobody knows.
+        living: The trials that live; None where nobody knows.
     """
-    trials = as_shown(history.trials(), history.metric_names, live)
+    trials = as_shown(history.trials(), history.metric_names, living)
     _print(trials, form, [as_data(trial) for trial in trials])
     return Exit.COMPLETED
 
