@@ -8,6 +8,9 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST_ARGS ?=
 
+# Compiled modules are kept, whatever this variable of the machine says: without them every process compiles Optuna anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REGISTRY ?= ghcr.io/kubestudy
 # docker or buildah, whichever is there; BUILD_ARGS for instance --build-arg BASE=registry.example/python:3.12-slim

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kubestudy.api.validation import validate
 from kubestudy.search.search_checks import search_problems
-from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, template
+from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, spec_of, template
 
 IN_TRAINER = "spec.jobTemplate.spec.template.spec.containers[0]"
 
@@ -402,6 +402,11 @@ def test_whatever_stands_in_place_of_a_field_there_is_an_answer(changes: list[tu
         assert problem.sentence
 
 
+@pytest.mark.parametrize(("text", "seconds"), [(None, 3600), ("0s", 0), ("2d", 172_800)])
+def test_how_long_the_job_of_a_failed_trial_stays(text: str | None, seconds: float) -> None:
+    assert spec_of(failedJobsHistoryTTL=text).failed_jobs_history_seconds == seconds
+
+
 CONSTRAINT = {"metric": "latency", "max": 2.0}
 POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
 
@@ -427,6 +432,8 @@ POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
         ),
         ({"settlingTime": "soon"}, "spec.settlingTime", "is no duration"),
         ({"settlingTime": 30}, "spec.settlingTime", "is no duration: write it as 90s"),
+        ({"failedJobsHistoryTTL": "an hour"}, "spec.failedJobsHistoryTTL", "is no duration: write it as 90s"),
+        ({"failedJobsHistoryTtl": "1h"}, "spec.failedJobsHistoryTtl", "did you mean failedJobsHistoryTTL?"),
         ({"objectives": [{**POWER, "name": "a b"}]}, "spec.objectives[0].name", "is no metric's name"),
     ],
 )

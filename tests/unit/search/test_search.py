@@ -17,7 +17,7 @@ from kubestudy.search.search import OptunaSearch, hush_optuna
 from kubestudy.search.space import grid
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Progress
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Sample
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, spec_of
 

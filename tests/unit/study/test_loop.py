@@ -13,12 +13,12 @@ from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import open_storage
-from kubestudy.study.loop import (
+from kubestudy.study.conclusion import (
     INTERRUPTION_LIMIT_SECONDS,
     INTERRUPTION_SECONDS,
     INTERRUPTIONS_TOLERATED,
-    StudyLoop,
 )
+from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Result, Suggestion
 from support.manifests import LR, study_of

@@ -81,8 +81,8 @@ class Failure(_Explained):
 
     ERROR = "Error", "its program ended with an exit code other than 0"
     BAD_PARAMETERS = "BadParameters", "its program refuses its arguments (exit code 2)"
-    NON_FINITE = "NonFinite", "its loss became NaN or infinite (exit code 3)"
     OUT_OF_MEMORY = "OutOfMemory", "the GPU's memory did not suffice (exit code 4)"
+    COMMAND_NOT_FOUND = "CommandNotFound", "its command is not there or cannot be executed (exit code 126 or 127)"
     OOM_KILLED = "OOMKilled", "it used more memory than its limit allows"
     DEADLINE = "DeadlineExceeded", "it ran longer than activeDeadlineSeconds"
     START_TIMEOUT = "StartTimeout", "it did not start within trialStartTimeout after it got its node"
@@ -91,7 +91,7 @@ class Failure(_Explained):
     NO_RESULT = "NoResult", "it ended without a result"
     INVALID_RESULT = "InvalidResult", "its result cannot be read"
     MISSING_METRIC = "MissingMetric", "its result lacks a metric that the study names"
-    NON_FINITE_METRIC = "NonFiniteMetric", "a metric that the study names is NaN or infinite"
+    NON_FINITE_METRIC = "NonFiniteMetric", "a metric became NaN or infinite (exit code 3)"
     INTERRUPTED_TOO_OFTEN = "InterruptedTooOften", "it was interrupted more than twenty times"
     KILLED = "Killed", "it was killed, most likely for want of memory (on one machine)"
     NOT_STARTED = "NotStarted", "its process could not be started (on one machine)"

@@ -1,6 +1,6 @@
-"""The checks between fields in CEL, so that the API server refuses what `checks.py` refuses.
+"""The checks between fields in CEL, so that the API server refuses what `checks` refuses.
 
-Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks.py` and
+Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks` and
 the operator: a Job template's insides, and `choices` and `when`, whose items may be of any type.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kubestudy.api.checks import RESERVED_NAMES, RESERVED_PREFIXES
+from kubestudy.api.checks.parameters import RESERVED_NAMES, RESERVED_PREFIXES
 
 Rule = dict[str, str]
 

@@ -35,7 +35,8 @@ Options = Annotated[
 ]
 
 
-_METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
+METRIC_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 
 class Measured(Model):
@@ -47,7 +48,7 @@ class Measured(Model):
             description="A metric that the trial reports, for instance val_accuracy.",
             min_length=1,
             max_length=128,
-            pattern=_METRIC_NAME,
+            pattern=METRIC_NAME_PATTERN,
         ),
     ] = None
     promql: Annotated[
@@ -66,7 +67,7 @@ class Measured(Model):
             description="What the values of a promql expression are listed under; left out, the expression itself.",
             min_length=1,
             max_length=128,
-            pattern=_METRIC_NAME,
+            pattern=METRIC_NAME_PATTERN,
         ),
     ] = None
 
@@ -218,8 +219,18 @@ class StudySpec(Model):
     ] = False
     trial_start_timeout: Annotated[
         Duration,
-        Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
+        Field(
+            description="How long a trial's pod may take to start once it has its node (image, configuration, volumes,"
+            " init containers) before the trial fails. Waiting for room, a quota or a queue does not count."
+        ),
     ] = "15m"
+    failed_jobs_history_ttl: Annotated[
+        Duration,
+        Field(
+            alias="failedJobsHistoryTTL",
+            description="How long a failed trial's Job, and its log, stay after its end; 0s: they go at once.",
+        ),
+    ] = "1h"
     settling_time: Annotated[
         Duration | None,
         Field(
@@ -234,6 +245,11 @@ class StudySpec(Model):
     job_template: Annotated[
         JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
     ]
+
+    @property
+    def failed_jobs_history_seconds(self) -> float:
+        """`failedJobsHistoryTTL` in seconds."""
+        return seconds_of(self.failed_jobs_history_ttl)
 
     @property
     def settling_seconds(self) -> float | None:
@@ -259,7 +275,7 @@ class Metadata(OpenModel):
         Field(
             min_length=1,
             max_length=253,
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            pattern=OBJECT_NAME_PATTERN,
         ),
     ]
     namespace: str | None = None

@@ -60,10 +60,17 @@ def urgency(old: Mapping[str, Any], new: Mapping[str, Any]) -> Urgency:
     """Say how soon a status is to take another's place."""
     if old == new:
         return Urgency.NONE
-    if any(old.get(key) != new.get(key) for key in ("phase", "conditions", "observedGeneration")):
+    if any(old.get(key) != new.get(key) for key in ("phase", "observedGeneration")):
+        return Urgency.STATE
+    if _truths(old) != _truths(new):
         return Urgency.STATE
     used = {**(old.get("used") or {}), **{key: (new.get("used") or {}).get(key) for key in ("seconds", "gpuSeconds")}}
     return Urgency.TIME if {**old, "used": used} == new else Urgency.COUNTS
+
+
+def _truths(status: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return a status' conditions without their sentences, which may hold counts."""
+    return [tuple(c.get(key) for key in ("type", "status", "reason")) for c in status.get("conditions") or []]
 
 
 class StatusWriter:

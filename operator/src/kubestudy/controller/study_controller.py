@@ -135,7 +135,7 @@ class StudyController:
             self._trouble(self._refused)
             return
         self._refused = None
-        await self._runtime.renew(self._owner(), study.spec)
+        await self._runtime.renew(self._owner(), study.spec, _gpus(study.spec))
         self._loop.update(study)
 
     async def run(self) -> None:
@@ -223,7 +223,7 @@ class StudyController:
             )
         relaunched = services.metrics.relaunched
         runtime = ClusterRuntime(
-            self._owner(), study.spec, services.api, services.cache, clock=services.clock, launched=relaunched
+            self._owner(), study.spec, services.api, services.cache, _gpus(study.spec), services.clock, relaunched
         )
         metrics = self._metrics(study.spec)
         before = self._status.conditions if self._status is not None else ()
@@ -252,7 +252,7 @@ class StudyController:
             server,
             self.namespace,
             job_prefix(self.name, self.uid),
-            gpus=gpus_in(spec.job_template.spec.template.spec) > 0,
+            gpus=_gpus(spec) > 0,
         )
 
     # --- the loop's listener ---------------------------------------------------------------------------------------
@@ -293,6 +293,10 @@ class StudyController:
         before = self._status.conditions if self._status is not None else ()
         condition = degraded(self._body["metadata"].get("generation"), trouble, self._services.clock(), before)
         return status.model_copy(update={"conditions": [*rest, condition]})
+
+
+def _gpus(spec: StudySpec) -> float:
+    return gpus_in(spec.job_template.spec.template.spec)
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,13 @@ from pathlib import Path
 from kubestudy.api import contract
 from kubestudy.api.expansion import expand
 from kubestudy.api.gpus import gpu_limits, gpus_in
-from kubestudy.api.job import Container, EnvVar
+from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_trainer
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
 from kubestudy.study.trial import Suggestion
 from kubestudy.study.trial_environment import trial_environment
 
-_TRAINER_IMAGE = re.compile(r"(^|/)kubestudy[/-]trainer([-:@].*)?$")
 # What a process needs of the machine it runs on, and a container's image would bring along.
 _INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
@@ -65,15 +63,9 @@ class Machine:
     command: tuple[str, ...] = ()
 
 
-def is_trainer_image(image: str | None) -> bool:
-    """Tell whether an image is the ready trainer's: `.../kubestudy/trainer:TAG`, under any registry."""
-    return image is not None and _TRAINER_IMAGE.search(image) is not None
-
-
 def uses_builtin(spec: StudySpec, machine: Machine) -> bool:
     """Tell whether trials run the ready trainer that is installed here."""
-    container = spec.job_template.spec.template.spec.trainer
-    return not container.command and not machine.command and is_trainer_image(container.image)
+    return not machine.command and runs_ready_trainer(spec.job_template.spec.template.spec.trainer)
 
 
 def problems_here(study: HyperparameterStudy, machine: Machine) -> list[Problem]:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubestudy.api import contract
+from kubestudy.api.reasons import Failure
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.local.container import Machine, execution_of
 from kubestudy.local.folder import Exit, StudyFolder
 from kubestudy.local.gpus import GpuPool
 from kubestudy.local.workers import Workers
 from kubestudy.study.message import parse_message
-from kubestudy.study.ports import StudyError, Trouble
+from kubestudy.study.outcome import reason_of_exit
+from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Observed, Result, Suggestion, TrialPhase
 
 log = logging.getLogger(__name__)
@@ -101,10 +103,6 @@ class LocalRuntime:
         """Return None: what finds no free GPU waits here, pending."""
         return None
 
-    def trouble(self) -> Trouble | None:
-        """Return None: what cannot run here is refused before the first trial."""
-        return None
-
     def job_of(self, number: int) -> str | None:
         """Return None: a trial is a process."""
         return None
@@ -138,7 +136,7 @@ class LocalRuntime:
             self._release(trial)
             self._changed.set()
 
-    async def forget(self, number: int) -> None:
+    async def forget(self, number: int, *, failed: bool = False) -> None:
         """Let go of a trial that has ended; its folder stays."""
         self._trials.pop(number, None)
 
@@ -308,9 +306,9 @@ def end_of(exited: Exit, result: Result | None, last_line: Any, gpus: int) -> En
             how = f"ended by {signal.Signals(exited.code - 128).name}"
         except ValueError:
             how = f"exit code {exited.code}"
-    reason = "Error"
+    reason = reason_of_exit(exited.code)
     if exited.code == 128 + signal.SIGKILL:
-        reason, how = "Killed", f"{how}: most likely the machine ran out of memory"
+        reason, how = Failure.KILLED, f"{how}: most likely the machine ran out of memory"
     return End(False, False, reason, f"{how}: {said}" if said else how, result, spent)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 from kubestudy.api.status import StudyStatus, Used
@@ -28,6 +28,9 @@ class OperatorMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         r = self.registry
+        ProcessCollector(registry=r)
+        started = Gauge("kubestudy_operator_start_time_seconds", "When the operator was started.", registry=r)
+        started.set_to_current_time()
         study = ("namespace", "study")
         self._studies = Gauge("kubestudy_studies", "Studies by phase.", ["phase"], registry=r)
         self._trials = Gauge("kubestudy_study_trials", "Trials of a study by state.", [*study, "state"], registry=r)

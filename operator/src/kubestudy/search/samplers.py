@@ -11,10 +11,10 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from kubestudy.api.problems import Problem
-from kubestudy.api.study import Parameter, SamplerName, StudySpec
+from kubestudy.api.study import Parameter, Sampler, SamplerName, StudySpec
 from kubestudy.api.values import Value
 from kubestudy.search.options import check_options
-from kubestudy.search.space import grid, grid_problems, is_conditional
+from kubestudy.search.space import grid, is_conditional
 
 _TAKEN = frozenset({"seed"})
 _CLASSES: Mapping[SamplerName, type[optuna.samplers.BaseSampler]] = {
@@ -60,19 +60,17 @@ class GridSampler(optuna.samplers.BaseSampler):
         return value
 
 
-def sampler_problems(spec: StudySpec) -> list[Problem]:
-    """Check the sampler's options, by trying them, and whether it fits the space."""
-    sampler = spec.sampler
+def sampler_problems(sampler: Sampler) -> list[Problem]:
+    """Check a sampler's options, by trying them."""
     if sampler.name == "grid":
-        problems = [
+        return [
             Problem(f"spec.sampler.options.{name}", "there is no such option: grid has none")
             for name in sampler.options
         ]
-        return problems + grid_problems(spec.parameters)
     problems = check_options("spec.sampler.options", _CLASSES[sampler.name], sampler.options, _TAKEN)
     if not problems:
         try:
-            make_sampler(spec, 0)
+            _CLASSES[sampler.name](**sampler.options)
         except (TypeError, ValueError) as error:
             problems.append(Problem("spec.sampler.options", f"{sampler.name} refuses them: {error}"))
     return problems

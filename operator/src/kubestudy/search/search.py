@@ -28,7 +28,7 @@ from kubestudy.search.samplers import GridSampler, make_sampler
 from kubestudy.search.space import in_tree_order, suggest
 from kubestudy.search.storage import batched_writes, storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Progress
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Curve, Sample, Suggestion, Unfinished
 
 # What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.
@@ -227,6 +227,7 @@ class OptunaSearch:
         return Progress(
             clock=StudyClock(**kept["clock"]),
             **{k: kept[k] for k in ("started", "ending_since", "completed")},
+            forgiven=kept.get("forgiven", 0),
         )
 
     def save_progress(self, progress: Progress) -> None:
@@ -240,6 +241,7 @@ class OptunaSearch:
                     "started": progress.started,
                     "ending_since": progress.ending_since,
                     "completed": progress.completed,
+                    "forgiven": progress.forgiven,
                 },
             )
 
@@ -291,7 +293,8 @@ class OptunaSearch:
             case Pruned():
                 return tally.with_pruned()
             case Failed(reason, message):
-                return tally.with_failed(f"trial {number}: {reason}: {message}")
+                fault = f"{reason}: {message}" if outcome.certain else None
+                return tally.with_failed(f"trial {number}: {reason}: {message}", fault)
             case Stopped():
                 return tally.with_stopped()
 

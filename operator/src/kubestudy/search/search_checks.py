@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from kubestudy.api.checks.registry import Checks, once
 from kubestudy.api.problems import Problem
 from kubestudy.api.study import StudySpec
 from kubestudy.search.pruners import pruner_problems
 from kubestudy.search.samplers import sampler_problems
+from kubestudy.search.space import grid_problems
 
 
-def search_problems(spec: StudySpec) -> list[Problem]:
-    """Check the sampler and pruner of a valid spec against Optuna's real signatures and constructors."""
-    return [*sampler_problems(spec), *pruner_problems(spec.pruner)]
+@once("sampler.name", "sampler.options")
+def sampler_takes_its_options(spec: StudySpec) -> list[Problem]:
+    """Check the sampler's options against Optuna's real signature and constructor."""
+    return sampler_problems(spec.sampler)
+
+
+# A wrong space has no grid to count.
+@once("sampler.name", "parameters", sound=("parameters",))
+def space_has_a_grid(spec: StudySpec) -> list[Problem]:
+    """Check whether the grid sampler can go through the space."""
+    return grid_problems(spec.parameters) if spec.sampler.name == "grid" else []
+
+
+@once("pruner.name", "pruner.options")
+def pruner_takes_its_options(spec: StudySpec) -> list[Problem]:
+    """Check the pruner's options against Optuna's real signature and constructor."""
+    return pruner_problems(spec.pruner)
+
+
+search_problems = Checks((sampler_takes_its_options, space_has_a_grid, pruner_takes_its_options))

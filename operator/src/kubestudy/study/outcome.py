@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kubestudy.api import contract
+from kubestudy.api.reasons import Failure
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.plan import StopCause
 from kubestudy.study.trial import Curve, End, Result
@@ -16,6 +18,21 @@ _NO_RESULT = (
     " kubestudy_trainer or as JSON to the file that KUBESTUDY_TERMINATION_LOG names"
 )
 
+_CERTAIN = frozenset(
+    {
+        Failure.BAD_PARAMETERS,
+        Failure.COMMAND_NOT_FOUND,
+        Failure.NO_RESULT,
+        Failure.INVALID_RESULT,
+        Failure.MISSING_METRIC,
+    }
+)
+_BY_EXIT_CODE = {
+    contract.EXIT_BAD_PARAMETERS: Failure.BAD_PARAMETERS,
+    contract.EXIT_NON_FINITE: Failure.NON_FINITE_METRIC,
+    contract.EXIT_OUT_OF_MEMORY: Failure.OUT_OF_MEMORY,
+    **dict.fromkeys(contract.EXITS_NO_COMMAND, Failure.COMMAND_NOT_FOUND),
+}
 _EXPECTED = 'expected is {"version": 1, "values": {"METRIC": NUMBER, ...}}'
 
 
@@ -54,6 +71,11 @@ class Failed:
     message: str
     curve: Curve
 
+    @property
+    def certain(self) -> bool:
+        """Whether a trial that fails with the same words has the same fault, whatever its parameters."""
+        return self.reason in _CERTAIN
+
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
@@ -79,6 +101,11 @@ class Unmeasured:
 
 Measures = Mapping[str, float] | Unmeasured
 Outcome = Complete | Pruned | Failed | Stopped | Requeue
+
+
+def reason_of_exit(code: int) -> Failure:
+    """Return why a program failed that ended with an exit code and said nothing itself."""
+    return _BY_EXIT_CODE.get(code, Failure.ERROR)
 
 
 def to_be_measured(end: End, cause: StopCause | None, spec: StudySpec) -> bool:
@@ -115,8 +142,8 @@ def outcome_of(
         return Requeue(end.detail)
     if end.succeeded:
         if result.invalid is not None:
-            return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
-        return Failed("NoResult", result.message or _NO_RESULT, result.curve)
+            return Failed(Failure.INVALID_RESULT, f"its result {result.invalid} ({_EXPECTED})", result.curve)
+        return Failed(Failure.NO_RESULT, result.message or _NO_RESULT, result.curve)
     return Failed(result.reason or end.reason, result.message or end.detail, result.curve)
 
 
@@ -126,17 +153,17 @@ def _finished(result: Result, spec: StudySpec, measures: Measures) -> Complete |
     found = {**result.values, **measures}
     missing = list(dict.fromkeys(measured.name for measured in spec.measured if measured.name not in found))
     if missing and result.invalid is not None:
-        return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
+        return Failed(Failure.INVALID_RESULT, f"its result {result.invalid} ({_EXPECTED})", result.curve)
     if missing:
         return Failed(
-            "MissingMetric",
+            Failure.MISSING_METRIC,
             f"it finished with {_listed(sorted(found)) or 'nothing'} but without {_listed(missing)}, which the study's"
             f" {'objectives' if _objective_in(missing, spec) else 'constraints'} name",
             result.curve,
         )
     for measured in spec.measured:
         if not math.isfinite(found[measured.name]):
-            return Failed("NonFiniteMetric", f"its {measured.name} is {found[measured.name]}", result.curve)
+            return Failed(Failure.NON_FINITE_METRIC, f"its {measured.name} is {found[measured.name]}", result.curve)
     values = tuple(found[objective.name] for objective in spec.objectives)
     return Complete(values, result.curve, {c.name: c.violation(found[c.name]) for c in spec.constraints})
 
