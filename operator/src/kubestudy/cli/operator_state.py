@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from kubestudy.cli.target import OPERATOR_SELECTOR
 from kubestudy.cli.words import duration
 
-LEASE_NAME = "kubestudy-operator"
 # Beyond the Lease's own duration: clocks of two machines differ.
 _SKEW = timedelta(seconds=15)
 # An operator takes up a change within a second or two; one that was just started needs some more.
@@ -88,7 +88,7 @@ def _unheard(body: Mapping[str, Any], lease: Lease | None, now: datetime) -> str
         )
     return (
         f"no operator has taken up this {what} for {since}: is one running, for namespace {metadata['namespace']}?"
-        " (kubectl get pods -A -l 'app.kubernetes.io/name in (kubestudy, kubestudy-operator)')"
+        f" (kubectl get pods -A -l '{OPERATOR_SELECTOR}')"
     )
 
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
-from kubestudy.cli.operator_state import LEASE_NAME, Lease, lease_in
-from kubestudy.cli.target import OPERATOR_NAMESPACE, Target
+from kubestudy.cli.operator_state import Lease, lease_in
+from kubestudy.cli.target import OPERATOR_NAME, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Target
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
 from kubestudy.study.ports import StudyError
 
@@ -91,13 +91,21 @@ class Remote:
         """Return the operator's Lease; None where it may not be read, or there is none.
 
         Args:
-            service: The operator's Service, as studies carry it: the Lease is in the same namespace.
+            service: The operator's Service, as studies carry it: the Lease is called like it, in the same namespace.
         """
-        namespace = (service or "").partition("/")[0] or OPERATOR_NAMESPACE
+        place, _, _ = (service or f"{OPERATOR_NAMESPACE}/{OPERATOR_NAME}").partition(":")
+        namespace, _, name = place.partition("/")
         try:
-            return lease_in(await self._api.get(f"{collection(_LEASES, 'leases', namespace)}/{LEASE_NAME}"))
+            return lease_in(await self._api.get(f"{collection(_LEASES, 'leases', namespace)}/{name}"))
         except ApiError:
             return None
+
+    async def operator_pods(self) -> list[str]:
+        """Return the running pods of operators in the namespace, oldest first."""
+        path, running = collection("v1", "pods", self.namespace), "status.phase=Running"
+        found = await self._api.get(path, labelSelector=OPERATOR_SELECTOR, fieldSelector=running)
+        pods = sorted(found["items"], key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return [pod["metadata"]["name"] for pod in pods]
 
     async def ask(self, service: str, path: str) -> bytes:
         """Return what a Service behind the API server's proxy answers.

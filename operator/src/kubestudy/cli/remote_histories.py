@@ -22,7 +22,7 @@ _CONTAINER = "operator"
 def in_operator(
     arguments: Sequence[str], namespace: str, context: str | None, kubeconfig: str | None, *, ask: bool = False
 ) -> Exit:
-    """Run `kubestudy history` in the pod of the operator that leads.
+    """Run `kubestudy history` in a pod of the operator.
 
     Args:
         arguments: What follows `kubestudy history`.
@@ -36,14 +36,13 @@ def in_operator(
     pods: list[str] = []
 
     async def act(remote: Remote) -> Exit:
-        lease = await remote.lease(namespace)
-        if lease is None or lease.holder is None:
+        pods.extend(await remote.operator_pods())
+        if not pods:
             raise StudyError(
-                f"no operator is found in namespace {namespace} by its Lease (--operator-namespace names another)."
-                f" In a pod of one, this does the same: kubectl exec -it -n {namespace} POD -c {_CONTAINER} --"
+                f"no pod of an operator runs in namespace {namespace} (--operator-namespace names another). In one that"
+                f" goes by other labels, this does the same: kubectl exec -it -n {namespace} POD -c {_CONTAINER} --"
                 f" {' '.join(command)}"
             )
-        pods.append(lease.holder.rpartition("_")[0])
         return Exit.COMPLETED
 
     code = do(target, act)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Where the manifests of operator/deploy have the operator, and the chart's instructions.
+# What the manifests of operator/deploy call the operator, and where they have it; the chart's labels differ.
 OPERATOR_NAMESPACE = "kubestudy-system"
+OPERATOR_NAME = "kubestudy-operator"
+OPERATOR_SELECTOR = "app.kubernetes.io/name in (kubestudy, kubestudy-operator)"
 
 
 @dataclass(frozen=True, slots=True)
