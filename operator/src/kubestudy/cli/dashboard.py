@@ -25,7 +25,7 @@ def serve(opened: BaseStorage, host: str, port: int) -> Exit:
     # A container's first process takes no notice of SIGTERM by itself.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.COMPLETED))
     try:
-        import optuna_dashboard  # noqa: PLC0415  (optional, and slow to import)
+        import optuna_dashboard
     except ImportError:
         complain("error: Optuna Dashboard is not installed: pip install 'kubestudy[local]'")
         return Exit.FAILED

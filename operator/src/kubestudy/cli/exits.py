@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
 def refused(error: Exception) -> Exit:
     """Say why a command cannot do what it was asked for."""
-    from kubestudy.api.problems import ManifestError  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.api.problems import ManifestError
 
     if isinstance(error, ManifestError):
         complain(str(error))

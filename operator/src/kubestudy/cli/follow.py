@@ -17,7 +17,6 @@ from kubestudy.cli.operator_state import silence
 from kubestudy.cli.output import complain, note
 from kubestudy.cli.progress import Progress, err
 from kubestudy.cli.remote import Remote, as_study, service_of
-from kubestudy.cli.remote_history import live_trials
 from kubestudy.cli.study_output import hindrance, status_in, why
 from kubestudy.cluster.api import ApiError, UnreachableError
 from kubestudy.study.ports import Event, StudyError
@@ -136,7 +135,7 @@ class _Onlooker:
         if not self._may_look:
             return []
         try:
-            self._live = await live_trials(self._remote, body)
+            self._live = await self._remote.live(body)
         except UnreachableError:
             pass
         except ApiError as error:

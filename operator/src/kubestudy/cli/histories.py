@@ -135,9 +135,9 @@ def _studies_there() -> _There | None:
     """Ask the API server which studies there are; None outside of a pod."""
     if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
         return None
-    from kubestudy.cluster.api import ApiError, KubeApi  # noqa: PLC0415  (slow to import)
-    from kubestudy.controller.listing import list_studies  # noqa: PLC0415  (likewise)
-    from kubestudy.controller.settings import Settings  # noqa: PLC0415  (likewise)
+    from kubestudy.cluster.api import ApiError, KubeApi
+    from kubestudy.controller.listing import list_studies
+    from kubestudy.controller.settings import Settings
 
     async def ask() -> list[dict[str, Any]]:
         api = await KubeApi.from_environment()

@@ -30,7 +30,7 @@ def list_(
     output: Output = Format.TABLE,
 ) -> None:
     """List the histories, and whether their studies are still there, where that can be asked: in the operator's pod."""
-    from kubestudy.cli.histories import list_histories  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.cli.histories import list_histories
 
     raise typer.Exit(list_histories(storage, output, gone=gone))
 
@@ -53,7 +53,7 @@ def purge(
     yes: Yes = False,
 ) -> None:
     """Delete histories for good. Those of studies that are still there are refused, where that can be asked."""
-    from kubestudy.cli.histories import purge_histories  # noqa: PLC0415
+    from kubestudy.cli.histories import purge_histories
 
     if bool(uids) == gone:
         raise typer.BadParameter("name the uids of studies, or --gone for all that were deleted", param_hint="UID")

@@ -78,7 +78,7 @@ def _runs_on(folder: StudyFolder) -> bool:
 
 
 def _run(named: str, directory: Path | None) -> Exit:
-    from kubestudy.cli.run_by_name import run_named  # noqa: PLC0415  (a short way to what only asks)
+    from kubestudy.cli.run_by_name import run_named
 
     return run_named(named, RunOptions(Path(named), directory, None, (), False, None))
 
@@ -118,8 +118,8 @@ def delete(named: str, directory: Path | None, storage: str | None) -> Exit:
 
 
 def _delete_from_database(folder: StudyFolder, directory: Path | None, storage: str | None) -> None:
-    from kubestudy.cli.find import place_of  # noqa: PLC0415  (imports Optuna)
-    from kubestudy.search.history import delete_study  # noqa: PLC0415  (likewise)
+    from kubestudy.cli.find import place_of
+    from kubestudy.search.history import delete_study
 
     place = place_of(folder.path.name, directory, storage, folder)
     if isinstance(place.storage, str):

@@ -16,10 +16,10 @@ def validate(
     output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the problems found.")] = None,
 ) -> None:
     """Check manifests, and print every problem of each. Exit code 2 if there is any."""
-    from kubestudy.api.manifest import load_all  # noqa: PLC0415
-    from kubestudy.api.problems import ManifestError, Problem  # noqa: PLC0415
-    from kubestudy.api.yaml_text import bare_words  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
+    from kubestudy.api.manifest import load_all
+    from kubestudy.api.problems import ManifestError, Problem
+    from kubestudy.api.yaml_text import bare_words
+    from kubestudy.search.search_checks import search_problems
 
     found: list[tuple[str, Problem]] = []
     for file in files:
@@ -52,7 +52,7 @@ def crd(
     ] = None,
 ) -> None:
     """Print the CustomResourceDefinition, to be applied to a cluster."""
-    from kubestudy.api.crd import FILE_NAME, as_yaml  # noqa: PLC0415
+    from kubestudy.api.crd import FILE_NAME, as_yaml
 
     if directory is None:
         typer.echo(as_yaml(), nl=False)

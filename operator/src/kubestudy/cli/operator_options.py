@@ -40,7 +40,7 @@ def operator(
     """Run the operator in a cluster: KUBECONFIG's, or the one whose pod this is."""
     # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.COMPLETED))
-    from kubestudy.cli.operator_command import run_operator  # noqa: PLC0415
+    from kubestudy.cli.operator_command import run_operator
 
     given = {
         "storage": storage,

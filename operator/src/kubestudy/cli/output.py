@@ -67,7 +67,7 @@ def emit(data: Any, form: Format | ObjectFormat) -> None:
     if form.value == "json":
         print(json.dumps(data, indent=2, allow_nan=False, default=str))
         return
-    import yaml  # noqa: PLC0415  (a short way to --help)
+    import yaml
 
     every_letter = (sys.stdout.encoding or "").lower().startswith("utf")
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=every_letter), end="")

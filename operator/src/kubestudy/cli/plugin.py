@@ -51,7 +51,7 @@ def list_(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """List studies."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.cli import remote_acts as acts
 
     _end(acts.do(Target(namespace, context, kubeconfig), acts.list_studies(output, everywhere=everywhere)))
 
@@ -66,7 +66,7 @@ def status(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print where a study is: counts, budget, best trial, conditions, events."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
 
     _end(acts.do(Target(namespace, context, kubeconfig), acts.show_status(name, output)))
 
@@ -81,9 +81,10 @@ def trials(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """List the trials of a study."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
+    from kubestudy.cli import remote_trials
 
-    _end(acts.do(Target(namespace, context, kubeconfig), acts.show_trials(name, output, storage)))
+    _end(acts.do(Target(namespace, context, kubeconfig), remote_trials.show_trials(name, output, storage)))
 
 
 @app.command(epilog=example("kubectl study best digits-mlp -o json"))
@@ -96,9 +97,10 @@ def best(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print the best trial of a study, or its Pareto front."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
+    from kubestudy.cli import remote_trials
 
-    _end(acts.do(Target(namespace, context, kubeconfig), acts.show_best(name, output, storage)))
+    _end(acts.do(Target(namespace, context, kubeconfig), remote_trials.show_best(name, output, storage)))
 
 
 @app.command(epilog=example("kubectl study logs digits-mlp 7 -f"))
@@ -112,9 +114,9 @@ def logs(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print a trial's log, by `kubectl logs`, as long as its Job is there."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_trials
 
-    _end(acts.show_log(Target(namespace, context, kubeconfig), name, trial, storage, follow=following))
+    _end(remote_trials.show_log(Target(namespace, context, kubeconfig), name, trial, storage, follow=following))
 
 
 @app.command(epilog=example("kubectl study report digits-mlp --to report.html"))
@@ -127,9 +129,10 @@ def report(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Write a study's report: one HTML file that opens offline."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
+    from kubestudy.cli import remote_trials
 
-    _end(acts.do(Target(namespace, context, kubeconfig), acts.write_report(name, to, storage)))
+    _end(acts.do(Target(namespace, context, kubeconfig), remote_trials.write_report(name, to, storage)))
 
 
 @app.command(epilog=example("kubectl study dashboard digits-mlp"))
@@ -143,9 +146,10 @@ def dashboard(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Open Optuna Dashboard on a study's history, until Ctrl-C."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
+    from kubestudy.cli import remote_trials
 
-    _end(acts.do(Target(namespace, context, kubeconfig), acts.show_dashboard(name, storage, host, port)))
+    _end(acts.do(Target(namespace, context, kubeconfig), remote_trials.show_dashboard(name, storage, host, port)))
 
 
 @app.command(epilog=example("kubectl study wait digits-mlp --timeout 2h"))
@@ -159,9 +163,9 @@ def wait(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show a study's progress until it is over. Exit codes: 0 it completed, 1 it failed or the time was up."""
-    from kubestudy.api.quantity import seconds_of  # noqa: PLC0415
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
-    from kubestudy.cli.follow import follow  # noqa: PLC0415
+    from kubestudy.api.quantity import seconds_of
+    from kubestudy.cli import remote_acts as acts
+    from kubestudy.cli.follow import follow
 
     try:
         seconds = None if timeout is None else seconds_of(timeout)
@@ -191,7 +195,7 @@ def stop(name: Name, namespace: Namespace = None, context: Context = None, kubec
 
 
 def _change(target: Target, name: str, spec: dict[str, bool], done: str) -> None:
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
 
     _end(acts.do(target, acts.change(name, spec, done)))
 
@@ -205,7 +209,7 @@ def delete(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Delete a study, with its running trials; its history stays, unless spec.historyPolicy is Delete."""
-    from kubestudy.cli import remote_acts as acts  # noqa: PLC0415
+    from kubestudy.cli import remote_acts as acts
 
     confirm(f"Delete the study {name}, with its running trials", yes)
     _end(acts.do(Target(namespace, context, kubeconfig), acts.delete(name)))
@@ -220,7 +224,7 @@ def list_histories(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """List the histories of deleted studies. This runs in the operator's pod, by `kubectl exec`."""
-    from kubestudy.cli.remote_histories import in_operator  # noqa: PLC0415
+    from kubestudy.cli.remote_histories import in_operator
 
     arguments = ["list", "-o", output.value, *([] if every else ["--gone"])]
     _end(in_operator(arguments, operator_namespace, context, kubeconfig))
@@ -236,7 +240,7 @@ def purge(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Delete histories of deleted studies for good. This runs in the operator's pod, by `kubectl exec`."""
-    from kubestudy.cli.remote_histories import in_operator  # noqa: PLC0415
+    from kubestudy.cli.remote_histories import in_operator
 
     arguments = ["purge", *(uids or []), *(["--gone"] if gone else []), *(["--yes"] if yes else [])]
     ask = not yes and sys.stdin is not None and sys.stdin.isatty()

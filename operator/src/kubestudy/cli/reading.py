@@ -73,7 +73,7 @@ def make_report(named: str, directory: Path | None, storage: str | None, to: Pat
 
 def write_to(target: Path, study: HyperparameterStudy, history: History) -> Exit:
     """Write a report, and print where it is."""
-    from kubestudy.report.page import write_report  # noqa: PLC0415  (slow to import, and needed by this alone)
+    from kubestudy.report.page import write_report
 
     try:
         write_report(study, history, target)

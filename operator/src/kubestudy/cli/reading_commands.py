@@ -14,14 +14,14 @@ from kubestudy.cli.study_commands import Directory, Named
 
 def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """List the trials of a study."""
-    from kubestudy.cli.reading import show_trials  # noqa: PLC0415  (a short way to --help)
+    from kubestudy.cli.reading import show_trials
 
     raise typer.Exit(show_trials(named, directory, storage, output))
 
 
 def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """Print the best trial of a study, or its Pareto front."""
-    from kubestudy.cli.reading import show_best  # noqa: PLC0415
+    from kubestudy.cli.reading import show_best
 
     raise typer.Exit(show_best(named, directory, storage, output))
 
@@ -36,7 +36,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a study's report: one HTML file that opens offline."""
-    from kubestudy.cli.reading import make_report  # noqa: PLC0415
+    from kubestudy.cli.reading import make_report
 
     raise typer.Exit(make_report(named, directory, storage, to))
 
@@ -61,7 +61,7 @@ def dashboard(
     host: Host = "127.0.0.1",
 ) -> None:
     """Open Optuna Dashboard on a study's storage, or on all studies of one, until Ctrl-C."""
-    from kubestudy.cli.reading import serve_dashboard  # noqa: PLC0415
+    from kubestudy.cli.reading import serve_dashboard
 
     if named is None and storage is None:
         raise typer.BadParameter("name a study, or a --storage to see all studies of", param_hint="FILE|NAME")

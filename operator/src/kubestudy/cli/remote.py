@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
+from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL, live_path
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
 from kubestudy.cli.operator_state import Lease, lease_in
 from kubestudy.cli.target import OPERATOR_NAME, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Target
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
 from kubestudy.study.ports import StudyError
+from kubestudy.study.view import LiveTrial, live_from_data
 
 _EVENTS = "500"
 _LEASES = "coordination.k8s.io/v1"
@@ -76,6 +78,19 @@ class Remote:
         path = collection("v1", "events", self.namespace)
         found = await self._api.get(path, fieldSelector=selector, limit=_EVENTS)
         return sorted(found["items"], key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+
+    async def live(self, body: Mapping[str, Any]) -> list[LiveTrial]:
+        """Return a study's living trials, by the operator.
+
+        Raises:
+            ApiError: It cannot be asked.
+            StudyError: The study names no operator.
+        """
+        metadata, service = body["metadata"], service_of(body)
+        if service is None:
+            raise StudyError(f"the status of {metadata['name']} names no historyService")
+        said = await self.ask(service, live_path(metadata["namespace"], metadata["name"], metadata["uid"]))
+        return [live_from_data(data) for data in json.loads(said)]
 
     async def pods(self, body: Mapping[str, Any], trial: int) -> list[dict[str, Any]]:
         """Return a trial's pods, oldest first."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from kubestudy.api.contract import history_path, live_path
+from kubestudy.api.contract import history_path
 from kubestudy.cli.operator_state import silence
 from kubestudy.cli.remote import Remote, service_of
 from kubestudy.cli.study_output import status_in, why
 from kubestudy.cluster.api import ApiError, NotFoundError
 from kubestudy.search.archive import Record
 from kubestudy.search.history import History, TrialRecord
+from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import masked, open_storage, place_in, storage_of
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import TrialPhase
-from kubestudy.study.view import LiveTrial, live_from_data
+from kubestudy.study.view import LiveTrial
 
 
 async def history_of(remote: Remote, body: Mapping[str, Any], storage: str | None) -> History:
@@ -32,6 +32,7 @@ async def history_of(remote: Remote, body: Mapping[str, Any], storage: str | Non
     Raises:
         StudyError: It cannot be had; the sentence says what is missing.
     """
+    hush_optuna()
     metadata = body["metadata"]
     name = Record(metadata["namespace"], metadata["name"], metadata["uid"], "").study_name
     if storage is not None:
@@ -97,24 +98,10 @@ def best_in(body: Mapping[str, Any]) -> list[TrialRecord]:
     return [TrialRecord(trial.number, "Complete", trial.values, trial.params) for trial in found]
 
 
-async def live_trials(remote: Remote, body: Mapping[str, Any]) -> list[LiveTrial]:
-    """Return a study's living trials, by the operator.
-
-    Raises:
-        ApiError: It cannot be asked.
-        StudyError: The study names no operator.
-    """
-    metadata, service = body["metadata"], service_of(body)
-    if service is None:
-        raise StudyError(f"the status of {metadata['name']} names no historyService")
-    said = await remote.ask(service, live_path(metadata["namespace"], metadata["name"], metadata["uid"]))
-    return [live_from_data(data) for data in json.loads(said)]
-
-
 async def living(remote: Remote, body: Mapping[str, Any]) -> list[LiveTrial] | None:
     """Return a study's living trials, by the operator or else by their Jobs; None where neither can be seen."""
     try:
-        return await live_trials(remote, body)
+        return await remote.live(body)
     except (ApiError, StudyError):
         pass
     try:

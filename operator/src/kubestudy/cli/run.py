@@ -49,7 +49,7 @@ def _load(file: Path) -> HyperparameterStudy:
     try:
         return load(file)
     except ManifestError:
-        from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
+        from kubestudy.search.search_checks import search_problems
 
         return load(file, search_problems)  # every problem at once
 
@@ -63,7 +63,7 @@ def _run_valid(study: HyperparameterStudy, options: RunOptions, machine: Machine
     try:
         if not options.restart:  # which puts the locked folder aside
             workers.start(folder.lock_fd)
-        from kubestudy.cli.session import run_session  # noqa: PLC0415
+        from kubestudy.cli.session import run_session
 
         return run_session(study, options, machine, folder, workers, timeout)
     finally:

@@ -139,7 +139,7 @@ def _run_locked(
         view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, workers, progress))
     finished = study.model_copy(update={"status": view.status})
     if view.status.phase != "Suspended":
-        from kubestudy.report.page import write_report  # noqa: PLC0415  (imported ahead, in a thread)
+        from kubestudy.report.page import write_report
 
         history = History(place.open(), place.name, place.where)
         with _full_disk(place.folder):
@@ -153,7 +153,7 @@ def _run_locked(
 
 
 def _warm_up_plots() -> None:
-    from kubestudy.report.page import warm_up  # noqa: PLC0415
+    from kubestudy.report.page import warm_up
 
     warm_up()
 

@@ -34,8 +34,8 @@ def run(
 
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
-    from kubestudy.cli.run_by_name import run_named  # noqa: PLC0415  (a short way to --help)
-    from kubestudy.cli.run_options import RunOptions  # noqa: PLC0415  (likewise)
+    from kubestudy.cli.run_by_name import run_named
+    from kubestudy.cli.run_options import RunOptions
 
     raise typer.Exit(run_named(named, RunOptions(Path(named), directory, storage, _words(exec_), restart, output)))
 
@@ -49,49 +49,49 @@ def _words(command: str) -> tuple[str, ...]:
 
 def list_(output: Output = Format.TABLE) -> None:
     """List the studies that were run here."""
-    from kubestudy.cli.local_studies import list_studies  # noqa: PLC0415
+    from kubestudy.cli.local_studies import list_studies
 
     raise typer.Exit(list_studies(output))
 
 
 def status(named: Named, directory: Directory = None, output: ObjectOutput = None) -> None:
     """Print where a study is: counts, budget, best trial, running trials, conditions."""
-    from kubestudy.cli.local_studies import show_status  # noqa: PLC0415
+    from kubestudy.cli.local_studies import show_status
 
     raise typer.Exit(show_status(named, directory, output))
 
 
 def logs(named: Named, trial: Trial, following: Follow = False, directory: Directory = None) -> None:
     """Print a trial's log."""
-    from kubestudy.cli.local_studies import show_log  # noqa: PLC0415
+    from kubestudy.cli.local_studies import show_log
 
     raise typer.Exit(show_log(named, trial, directory, follow=following))
 
 
 def suspend(named: Named, directory: Directory = None) -> None:
     """Stop a study's running trials, and keep them for later; the process that runs it ends then."""
-    from kubestudy.cli.local_requests import suspend as ask  # noqa: PLC0415
+    from kubestudy.cli.local_requests import suspend as ask
 
     raise typer.Exit(ask(named, directory))
 
 
 def resume(named: Named, directory: Directory = None) -> None:
     """Go on, here, with a study that was suspended or stopped. Exit codes: as those of run."""
-    from kubestudy.cli.local_requests import resume as ask  # noqa: PLC0415
+    from kubestudy.cli.local_requests import resume as ask
 
     raise typer.Exit(ask(named, directory))
 
 
 def stop(named: Named, directory: Directory = None) -> None:
     """End a study now; its history and its best trial stay."""
-    from kubestudy.cli.local_requests import stop as ask  # noqa: PLC0415
+    from kubestudy.cli.local_requests import stop as ask
 
     raise typer.Exit(ask(named, directory))
 
 
 def delete(named: Named, yes: Yes = False, directory: Directory = None, storage: Storage = None) -> None:
     """Delete a study that nobody runs: its history, its trials' logs and checkpoints, its report."""
-    from kubestudy.cli.local_requests import delete as ask  # noqa: PLC0415
+    from kubestudy.cli.local_requests import delete as ask
 
     confirm(f"Delete the study {named}, with its trials' logs and checkpoints", yes)
     raise typer.Exit(ask(named, directory, storage))

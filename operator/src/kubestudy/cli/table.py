@@ -82,6 +82,6 @@ def cell_width(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415  (seldom needed, slow to import)
+    from rich.cells import cell_len
 
     return cell_len(text)
