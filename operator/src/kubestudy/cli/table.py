@@ -34,8 +34,9 @@ def table_lines(columns: Row, rows: Sequence[Row], width: int | None = None) -> 
     lines: list[tuple[str, bool]] = []
     for block in _blocks(_widths(cells), width):
         part = [[row[i] for i in block] for row in cells]
+        *before, last = _widths(part)
         lines += [("", False)] if lines else []
-        lines += _lines(part, [min(each, width) for each in _widths(part)])
+        lines += _lines(part, [*before, min(last, max(_TEXT_WIDTH, width - _total([*before, 0])))])
     return lines
 
 
@@ -57,12 +58,16 @@ def _lines(cells: Sequence[Row], widths: Sequence[int]) -> list[tuple[str, bool]
     lines = []
     for number, row in enumerate(cells):
         *before, last = row
-        parts = [last] if cell_width(last) <= widths[-1] else textwrap.wrap(last, widths[-1], break_on_hyphens=False)
+        parts = [last] if cell_width(last) <= widths[-1] else _wrapped(last, widths[-1])
         for i, part in enumerate(parts or [""]):
             shown = [*(before if i == 0 else [""] * len(before)), part]
             padded = [cell + " " * (w - cell_width(cell)) for cell, w in zip(shown, widths, strict=True)]
             lines.append((_GAP.join(padded).rstrip(), number == 0))
     return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _widths(cells: Sequence[Row]) -> list[int]:
