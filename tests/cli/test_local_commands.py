@@ -15,6 +15,7 @@ from typing import Any
 import optuna
 import pytest
 
+from support.forks import Process
 from support.study import KUBESTUDY, SQUARE, kubestudy, manifest, start, trials, write
 from support.terminal import Terminal
 from support.wait import until
@@ -29,7 +30,7 @@ REPORTING = (
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+def slow(tmp_path: Path) -> Iterator[tuple[Path, Process]]:
     """A folder in which a study is being run, two trials at once, one complete."""
     study = manifest(f"if mkdir first; then {SQUARE}; else {REPORTING}; fi", budget={"maxTrials": 4})
     running = start("run", write(tmp_path, study), cwd=tmp_path)
@@ -51,7 +52,7 @@ def phase(folder: Path) -> Any:
     return kubestudy("status", "demo", "-o", "json", cwd=folder).json["status"]["phase"]
 
 
-def test_a_study_that_runs_is_seen_from_another_terminal(slow: tuple[Path, subprocess.Popen[str]]) -> None:
+def test_a_study_that_runs_is_seen_from_another_terminal(slow: tuple[Path, Process]) -> None:
     folder, _ = slow
     header, row = kubestudy("list", cwd=folder).out.splitlines()
     assert header.split() == ["NAME", "PHASE", "TRIALS", "RUNNING", "BEST", "AGE"]
@@ -72,7 +73,7 @@ def test_a_study_that_runs_is_seen_from_another_terminal(slow: tuple[Path, subpr
 
 
 def test_suspended_by_its_name_it_ends_its_run_and_resume_goes_on_here(
-    slow: tuple[Path, subprocess.Popen[str]],
+    slow: tuple[Path, Process],
 ) -> None:
     folder, running = slow
     asked = kubestudy("suspend", "demo", cwd=folder)
@@ -92,7 +93,7 @@ def test_suspended_by_its_name_it_ends_its_run_and_resume_goes_on_here(
     assert kubestudy("suspend", "demo", cwd=folder).err == "demo is Complete: nothing to do\n"
 
 
-def test_stopped_by_its_name_it_is_complete(slow: tuple[Path, subprocess.Popen[str]]) -> None:
+def test_stopped_by_its_name_it_is_complete(slow: tuple[Path, Process]) -> None:
     folder, running = slow
     assert kubestudy("stop", "demo", cwd=folder).err == "demo stopped: its run stops its trials, and ends\n"
     out, _ = running.communicate(timeout=120)
@@ -122,7 +123,7 @@ def test_a_study_that_nobody_runs_is_suspended_and_stopped_too(tmp_path: Path) -
     assert (tmp_path / ".kubestudy/demo/report.html").exists()
 
 
-def test_a_study_whose_run_was_killed_stands_still(slow: tuple[Path, subprocess.Popen[str]]) -> None:
+def test_a_study_whose_run_was_killed_stands_still(slow: tuple[Path, Process]) -> None:
     folder, running = slow
     running.kill()
     running.communicate()
@@ -167,7 +168,7 @@ def test_a_name_that_is_none(tmp_path: Path) -> None:
     assert kubestudy("list", "-o", "json", cwd=tmp_path).json == []
 
 
-def test_logs(slow: tuple[Path, subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_logs(slow: tuple[Path, Process], tmp_path: Path) -> None:
     folder, _ = slow
     done = kubestudy("logs", "demo", "1", cwd=folder)
     assert (done.code, done.err) == (0, "")
@@ -182,7 +183,7 @@ def test_logs(slow: tuple[Path, subprocess.Popen[str]], tmp_path: Path) -> None:
     assert unknown.err == "error: demo has no trial 77, or it was not started yet\n"
 
 
-def test_delete_asks_and_never_deletes_what_runs(slow: tuple[Path, subprocess.Popen[str]]) -> None:
+def test_delete_asks_and_never_deletes_what_runs(slow: tuple[Path, Process]) -> None:
     folder, running = slow
     refused = kubestudy("delete", "demo", "--yes", cwd=folder)
     assert refused.code == 1

@@ -21,6 +21,7 @@ from support.cluster.cluster import CRD, DEPLOY, ROOT, Cluster
 from support.cluster.dashboards import panels
 from support.cluster.deployed import make_volume
 from support.cluster.helm import Helm
+from support.cluster.processes import ClusterError
 from support.cluster.prometheus import Prometheus
 from support.cluster.studies import ON_REAL_NODE, Study, container_study, simulated_study
 from support.cluster.tools import HELM_DOCS
@@ -359,7 +360,7 @@ def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory)
     # The CRD is there already, by kubectl.
     said = helm(
         "install", RELEASE, CHART, "-n", NAMESPACE, "--set", f"namespaces[0]={looked_after}",
-        "--set=optunaDashboard.enabled=true", "--take-ownership", "--force-conflicts", "--wait", "--timeout=3m",
+        "--take-ownership", "--force-conflicts", "--wait", "--timeout=3m",
     )  # fmt: skip
     assert f"helm test {RELEASE} -n {NAMESPACE}" in said
     assert f"kubectl rollout status deployment/{NAME} -n {NAMESPACE}" in said
@@ -370,6 +371,41 @@ def release(helm: Helm, real: Cluster, tmp_path_factory: pytest.TempPathFactory)
 def test_helm_test_runs_two_trials(helm: Helm, release: str) -> None:
     said = helm("test", RELEASE, "-n", NAMESPACE, "--timeout=4m")
     assert "Succeeded" in said
+
+
+def test_people_see_what_their_roles_say(real: Cluster, release: str) -> None:
+    """With the plain roles a study and its trials' logs; with the role of histories those, and no metrics."""
+    study = Study(real, release, "shared").apply(simulated_study("shared", budget={"maxTrials": 1}))
+    study.until_phase("Complete")
+    for role in ("view", "edit"):
+        real.kubectl("create", "serviceaccount", role, "-n", release)
+        account = f"--serviceaccount={release}:{role}"
+        real.kubectl("create", "rolebinding", role, f"--clusterrole={role}", account, "-n", release)
+
+    def person(role: str) -> str:
+        return f"--as=system:serviceaccount:{release}:{role}"
+
+    def may(role: str, *what: str) -> bool:
+        return real.kubectl("auth", "can-i", *what, "-n", release, person(role), check=False).strip() == "yes"
+
+    uid = study.body["metadata"]["uid"]
+    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}"
+    history, metrics = f"{at}:history/proxy/studies/{release}/shared/{uid}/history", f"{at}:http/proxy/metrics"
+    for role in ("view", "edit"):
+        seen = json.loads(real.kubectl("get", "hps", "shared", "-n", release, "-o", "json", person(role)))
+        assert seen["status"]["best"]["values"]["y"] == study.status["best"]["values"]["y"]
+        assert (
+            may(role, "get", "pods", "--subresource=log") and may(role, "list", "jobs") and may(role, "list", "events")
+        )
+        assert may(role, "patch", "hps") is (role == "edit")
+        with pytest.raises(ClusterError, match="services/proxy"):
+            real.kubectl("get", "--raw", history, person(role))
+    account = f"--serviceaccount={release}:edit"
+    real.kubectl("create", "rolebinding", "histories", f"--role={NAME}-history", account, "-n", NAMESPACE)
+    assert '"op_code"' in real.kubectl("get", "--raw", history, person("edit"))
+    with pytest.raises(ClusterError, match="Forbidden"):
+        real.kubectl("get", "--raw", metrics, person("edit"))
+    assert real.kubectl("get", "lease", NAME, "-n", NAMESPACE, person("edit"))
 
 
 # The first trial ends soon, the next one fails, the third is the best and runs until the study is stopped, and what
@@ -427,15 +463,19 @@ def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: C
         done = study.status["trials"]["complete"]
         until(lambda: study.status["trials"]["complete"] > done, 90, what="another trial")
 
-    helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set=logFormat=json", "--wait", "--timeout=3m")
+    helm(
+        "upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set=logFormat=json",
+        "--set=optunaDashboard.enabled=true", "--wait", "--timeout=3m",
+    )  # fmt: skip
     goes_on()
-    said = real.kubectl("logs", f"deployment/{NAME}", "-n", NAMESPACE, "--tail=1")
+    said = real.kubectl("logs", f"deployment/{NAME}", "-c", "operator", "-n", NAMESPACE, "--tail=1")
     assert json.loads(said)["logger"].startswith("kubestudy")
+    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-optuna-dashboard:optuna/proxy/api/studies"
+    shown = json.loads(until(lambda: real.kubectl("get", "--raw", at, check=False), what="Optuna Dashboard"))
+    names = {one["study_name"] for one in shown["study_summaries"]}
+    assert f"{release}/going/{study.body['metadata']['uid']}" in names
     helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--wait", "--timeout=3m")
     goes_on()
-    at = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-optuna-dashboard:optuna/proxy/api/studies"
-    shown = json.loads(real.kubectl("get", "--raw", at))["study_summaries"]
-    assert f"{release}/going/{study.body['metadata']['uid']}" in {one["study_name"] for one in shown}
     helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")
     total = study.status["trials"]["total"]
     assert real.get("pvc", NAME, namespace=NAMESPACE), "the histories stay"

@@ -6,9 +6,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, Cluster, start_operator
-from support.cluster.control_plane import write_kubeconfig
-from support.cluster.faulty import FaultyProxy
+from support.cluster.faulty import FaultyProxy, HangingProxy
 from support.cluster.studies import Study, simulated_study
 from support.wait import until
 
@@ -146,3 +146,34 @@ def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
     operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
     until(lambda: not any(path.exists() for path in journals), what="the history to be deleted")
     assert operator.stop() == 0
+
+
+def test_a_leader_whose_api_server_hangs_gives_way_before_its_standby_leads(
+    own_cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    cluster = own_cluster
+    cluster.kubectl(
+        "create", "rolebinding", "lease", "-n", namespace, "--clusterrole=cluster-admin",
+        "--serviceaccount=kubestudy-system:kubestudy-operator",
+    )  # fmt: skip
+    flags = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    token = cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    with HangingProxy(cluster.control_plane.url, cluster.control_plane.folder / "ca.crt") as proxy:
+        kubeconfig = write_kubeconfig(folder / "kubeconfig", {"server": proxy.url}, token)
+        first = start_operator(cluster, folder, *flags, environment={"KUBECONFIG": str(kubeconfig)})
+        study = Study(cluster, namespace).apply(simulated_study(run_for="3s", budget={"maxTrials": 12}, parallelism=2))
+        until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
+        second = start_operator(cluster, folder / "second", *flags, f"--storage={folder / 'storage'}")
+        until(lambda: second.ready, what="a ready standby")
+        time.sleep(3)  # the standby has looked at the Lease once, as it would have for long
+        proxy.hang()
+        hung = time.monotonic()
+        assert first.process.wait(30) == 1
+        gave_way = time.monotonic() - hung
+        assert gave_way < 12
+        assert "leading as" not in second.log.read_text()
+        until(lambda: "leading as" in second.log.read_text(), seconds=30, what="the standby's turn")
+    assert "is lost: it was not renewed in time" in first.log.read_text()
+    status = study.until_phase("Complete", seconds=120)
+    assert (status["trials"]["total"], status["trials"]["complete"]) == (12, 12)
+    assert second.stop() == 0

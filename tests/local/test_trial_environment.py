@@ -80,8 +80,8 @@ def test_cpu_threads_follow_the_limit_else_a_share_of_the_cores(tmp_path: Path) 
 
 def test_gpus_are_shared_out_by_limits(tmp_path: Path) -> None:
     script = (
-        'echo "$CUDA_VISIBLE_DEVICES" >> "$OUT/seen"; mkdir "$OUT/gpu-$CUDA_VISIBLE_DEVICES" || exit 9; sleep 0.3;'
-        ' rmdir "$OUT/gpu-$CUDA_VISIBLE_DEVICES";' + RESULT
+        ': "$x"; echo "$CUDA_VISIBLE_DEVICES" >> "$OUT/seen"; mkdir "$OUT/gpu-$CUDA_VISIBLE_DEVICES" || exit 9;'
+        ' sleep 0.3; rmdir "$OUT/gpu-$CUDA_VISIBLE_DEVICES";' + RESULT
     )
     study = manifest(
         script,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import subprocess
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-KUBESTUDY = str(Path(sysconfig.get_path("scripts")) / "kubestudy")
+from support import forks
+
+KUBESTUDY = forks.KUBESTUDY
 ROOT = Path(__file__).parents[2]
 
 # Writes its number's square as the result, as any program could that knows only the contract.
@@ -66,23 +66,18 @@ class Finished:
 
 def kubestudy(*args: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300) -> Finished:
     """Run `kubestudy` to its end."""
-    done = subprocess.run(
-        [KUBESTUDY, *map(str, args)],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+    running = forks.start([*map(str, args)], cwd, env)
+    try:
+        out, err = running.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        raise
+    return Finished(running.wait(), out, err)
 
 
-def start(*args: str | Path, cwd: Path) -> subprocess.Popen[str]:
+def start(*args: str | Path, cwd: Path) -> forks.Process:
     """Start `kubestudy` and leave it running."""
-    return subprocess.Popen(
-        [KUBESTUDY, *map(str, args)], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return forks.start([*map(str, args)], cwd)
 
 
 def trials(cwd: Path, name: str = "demo") -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 def until(
     true: Callable[[], Any],
     seconds: float = 60.0,
-    every: float = 0.05,
+    every: float = 0.1,
     what: str = "it",
     error: type[Exception] = AssertionError,
 ) -> Any:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import forks
 from support.cluster import images, processes, simulated
-from support.cluster.control_plane import Access, ControlPlane
+from support.cluster.access import Access
+from support.cluster.control_plane import ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
 from support.wait import until
 
@@ -128,8 +128,7 @@ class Cluster:
 
     def get(self, *arguments: str, namespace: str = "default") -> Any:
         """Return what `kubectl get ... -o json` prints; None if there is no such object."""
-        text = self.kubectl("get", *arguments, "-n", namespace, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        return self.access.get(*arguments, namespace=namespace)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         """Apply objects."""
@@ -165,11 +164,13 @@ class Operator:
     Attributes:
         process: The process.
         port: The port of its probes and metrics.
+        history_port: The port of studies' histories.
         log: Its log.
     """
 
-    process: subprocess.Popen[bytes]
+    process: forks.Process
     port: int
+    history_port: int
     log: Path
 
     @property
@@ -192,7 +193,6 @@ def start_operator(
     cluster: Cluster,
     folder: Path,
     *arguments: str,
-    program: tuple[str, ...] = ("-m", "kubestudy"),
     environment: Mapping[str, str] | None = None,
 ) -> Operator:
     """Start an operator with the rights of its service account.
@@ -201,21 +201,15 @@ def start_operator(
         cluster: Where.
         folder: Its storage and log.
         arguments: More flags.
-        program: What the interpreter runs.
         environment: More variables.
     """
-    port = processes.free_port()
+    port, history_port = processes.free_port(), processes.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "operator.log"
     command = [
-        sys.executable, *program, "operator", f"--storage={folder / 'storage'}", f"--health-port={port}",
+        "operator", f"--storage={folder / 'storage'}", f"--health-port={port}", f"--history-port={history_port}",
         "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
     ]  # fmt: skip
+    variables = {"KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})}
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=file,
-            env={**os.environ, "KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})},
-        )
-    return Operator(process, port, log)
+        return Operator(forks.start(command, folder, variables, file), port, history_port, log)

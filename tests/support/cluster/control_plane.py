@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import ssl
-import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.cluster import processes
-from support.cluster.tools import CONTROL_PLANE, kubernetes
+from support.cluster.access import Access, write_kubeconfig
 from support.wait import until
 
 ADMIN_TOKEN = "admin"
@@ -30,57 +29,6 @@ _AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "None", "users": ["system:apiserver"]}, {"level": "Metadata"}],
 }
-
-
-class Access:
-    """A way into a cluster, as its administrator.
-
-    Args:
-        kubeconfig: Where it is written.
-    """
-
-    def __init__(self, kubeconfig: Path) -> None:
-        self.kubeconfig = kubeconfig
-        self.programs = kubernetes(*CONTROL_PLANE)
-
-    def kubeconfig_for(self, token: str, path: Path, namespace: str = "default") -> Path:
-        """Write a kubeconfig of the same cluster for whoever has a token."""
-        text = self.kubectl("config", "view", "--minify", "--raw", "--flatten", "-o", "json")
-        return write_kubeconfig(path, json.loads(text)["clusters"][0]["cluster"], token, namespace)
-
-    def kubectl(
-        self, *arguments: str | Path, stdin: str | None = None, check: bool = True, timeout: float = 120
-    ) -> str:
-        """Run kubectl as the cluster's administrator; return what it prints.
-
-        Raises:
-            ClusterError: It did not succeed, and `check` is set; the message is what it said.
-        """
-        done = subprocess.run(
-            [self.programs.folder / "kubectl", f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
-            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        if check and done.returncode:
-            raise processes.ClusterError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
-        return done.stdout
-
-
-def write_kubeconfig(path: Path, cluster: dict[str, Any], token: str, namespace: str = "default") -> Path:
-    """Write a kubeconfig of one cluster and one token."""
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": cluster}],
-                "users": [{"name": "u", "user": {"token": token}}],
-                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
-                "current-context": "c",
-            }
-        )
-    )
-    path.chmod(0o600)
-    return path
 
 
 class ControlPlane(Access):
@@ -174,9 +122,9 @@ class ControlPlane(Access):
         processes.end(self.folder / "kube-apiserver.pid", [signal.SIGKILL])
 
     def down(self) -> None:
-        """End every process of it."""
+        """End every process of it, at once: nobody will read what they would still write."""
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
-            processes.end(self.folder / f"{name}.pid")
+            processes.end(self.folder / f"{name}.pid", [signal.SIGKILL])
 
     @property
     def url(self) -> str:

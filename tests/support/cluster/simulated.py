@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from support.cluster import processes
-from support.cluster.control_plane import Access
+from support.cluster.access import Access
 from support.cluster.tools import KWOK
 
 PREFIX = "sim.kubestudy.dev"

@@ -16,6 +16,11 @@ from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, spec_of, te
 
 IN_TRAINER = "spec.jobTemplate.spec.template.spec.containers[0]"
 
+GPUS = (
+    "nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", "amd.com/gpu", "gpu.intel.com/i915",
+    "gpu.intel.com/xe",
+)  # fmt: skip
+
 
 def problems(data: Any) -> dict[str, str]:
     """Return the sentences by path."""
@@ -50,6 +55,13 @@ def resources(**limits: Any) -> dict[str, Any]:
     return manifest(container={"resources": {"limits": limits}})
 
 
+def claims(*names: str, **spec: Any) -> dict[str, Any]:
+    data = manifest(**spec)
+    pod = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["resourceClaims"] = [{"name": name, "resourceClaimTemplateName": "one-gpu"} for name in names]
+    return data
+
+
 def test_a_valid_manifest_has_no_problem() -> None:
     assert problems(manifest()) == {}
 
@@ -75,6 +87,8 @@ def test_a_valid_manifest_has_no_problem() -> None:
         manifest(container={"args": ["$(lr)", "$$(other)", "$(KUBESTUDY_STUDY)", "$ (x) $x ${x}"]}),
         manifest(container={"args": ["$(OWN)"], "env": [{"name": "OWN", "value": "1"}]}),
         manifest(container={"args": ["$(ANY)"], "envFrom": [{"configMapRef": {"name": "c"}}]}),
+        *(manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {name: 1}}}) for name in GPUS),
+        claims("gpu", budget={"maxGpuHours": 2}),
         manifest(objectives=[LOSS, {"metric": "time", "goal": "minimize"}]),
         manifest(container={"resources": {"limits": {"cpu": "500m", "memory": "1.5Gi", "nvidia.com/gpu": 2}}}),
     ],
@@ -152,6 +166,17 @@ def test_accepted(data: dict[str, Any]) -> None:
         (manifest(budget={"maxGpuHours": 0}), "spec.budget.maxGpuHours", "above 0"),
         (manifest(budget={"maxGpuHours": math.inf, "maxTrials": 1}), "spec.budget.maxGpuHours", "no finite number"),
         (manifest(budget={"maxGpuHours": 2}), "spec.budget.maxGpuHours", "never used up"),
+        (
+            manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {"gpu.intel.com/millicores": 500}}}),
+            "spec.budget.maxGpuHours",
+            "never used up",
+        ),
+        (
+            manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {"nvidia.com/gpu": 0}}}),
+            "spec.budget.maxGpuHours",
+            "never used up",
+        ),
+        (claims(budget={"maxGpuHours": 2}), "spec.budget.maxGpuHours", "never used up"),
         (manifest(budget={"maxDuration": "0s"}), "spec.budget.maxDuration", "above zero"),
         (manifest(budget={"maxDuration": "2 hours"}), "spec.budget.maxDuration", "90s, 45m, 1h30m or 2d"),
         (manifest(budget={"maxDuration": 90}), "spec.budget.maxDuration", "90 is no duration: write it as 90s"),
@@ -185,10 +210,9 @@ def test_accepted(data: dict[str, Any]) -> None:
         (manifest(container={"env": [{"name": "lr"}]}), f"{IN_TRAINER}.env[0].name", "is a parameter too"),
         (manifest(container={"env": [{"name": "KUBESTUDY_X"}]}), f"{IN_TRAINER}.env[0].name", "set by KubeStudy"),
         (resources(cpu="lots"), f"{IN_TRAINER}.resources.limits['cpu']", "no Kubernetes quantity"),
-        (
-            resources(**{"nvidia.com/gpu": "0.5"}),
-            f"{IN_TRAINER}.resources.limits['nvidia.com/gpu']",
-            "must be a whole number",
+        *(
+            (resources(**{name: "0.5"}), f"{IN_TRAINER}.resources.limits['{name}']", "must be a whole number")
+            for name in (*GPUS, "gpu.intel.com/millicores", "example.com/device")
         ),
     ],
 )

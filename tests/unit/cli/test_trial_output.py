@@ -18,7 +18,7 @@ NEWER = TrialRecord(3, "Running", {}, {"x": 4.0})
 
 def shown(living: Living | None) -> list[tuple[str, dict[str, float], int | None]]:
     found = as_shown([COMPLETE, PRUNED, RUNNING, NEWER], ["y"], living)
-    return [(trial.state, dict(trial.values), trial.step) for trial in found]
+    return [(trial.state, dict(trial.values), None if trial.last is None else trial.last[0]) for trial in found]
 
 
 def live(number: int, phase: TrialPhase = TrialPhase.RUNNING, **more: Any) -> LiveTrial:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kubestudy.cluster.ends import end_of, last_line
+from kubestudy.cluster.job_stages import Objects, Present, Rules
 from kubestudy.cluster.job_view import JobView, job_view
 from kubestudy.cluster.pods import PodView, pod_view
-from kubestudy.cluster.trial_job import Objects, Present, Rules, step
+from kubestudy.cluster.trial_job import step
 from kubestudy.study.trial import Observed, TrialPhase
 
 AT = "2026-01-31T12:00:00Z"

@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kubestudy.api.reasons import Hindrance
-from kubestudy.cluster import trial_job
-from kubestudy.cluster.job_view import JobView
-from kubestudy.cluster.pods import PodView
-from kubestudy.cluster.scheduling import in_short, never_fits
-from kubestudy.cluster.trial_job import (
+from kubestudy.cluster import job_stages, trial_job
+from kubestudy.cluster.job_stages import (
     Creating,
     Deleted,
     DeleteJob,
@@ -32,9 +29,11 @@ from kubestudy.cluster.trial_job import (
     Releasing,
     Rules,
     Stage,
-    Step,
-    step,
 )
+from kubestudy.cluster.job_view import JobView
+from kubestudy.cluster.pods import PodView
+from kubestudy.cluster.scheduling import in_short, never_fits
+from kubestudy.cluster.trial_job import Step, step
 from kubestudy.study.trial import Observed, TrialPhase, Wait, WaitKind
 
 NOW = 1e9
@@ -88,14 +87,14 @@ def test_a_job_without_a_pod_asks_what_the_job_controller_says() -> None:
     assert looked.stage is not None
     assert not look(looked.stage, JOB, at=NOW + 3).requests, "asked once in a while"
     said = 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'
-    told = trial_job.acknowledge(looked.stage, EventsListed((("FailedCreate", said),)), NOW + 3)
+    told = job_stages.acknowledge(looked.stage, EventsListed((("FailedCreate", said),)), NOW + 3)
     wait = seen(look(told, JOB, at=NOW + 3)).wait
     assert wait == Wait(WaitKind.REFUSED, said, Hindrance.PODS_REFUSED)
 
 
 def test_a_quota_on_pods_is_waited_for() -> None:
     said = 'pods "x" is forbidden: exceeded quota: few, requested: cpu=1'
-    told = trial_job.acknowledge(Present("a"), EventsListed((("FailedCreate", said),)), NOW)
+    told = job_stages.acknowledge(Present("a"), EventsListed((("FailedCreate", said),)), NOW)
     wait = seen(look(told, JOB, at=NOW + 3)).wait
     assert wait == Wait(WaitKind.ROOM, said)
 
@@ -109,7 +108,7 @@ def test_a_pod_that_is_silent_about_its_start_is_asked_about() -> None:
     looked = look(Present("a"), JOB, PLACED, at=NOW + trial_job.SILENT_START_SECONDS)
     assert looked.requests == (ListEvents("pod"),)
     assert looked.stage is not None
-    told = trial_job.acknowledge(looked.stage, EventsListed((("FailedMount", "no such claim"),)), NOW + 21)
+    told = job_stages.acknowledge(looked.stage, EventsListed((("FailedMount", "no such claim"),)), NOW + 21)
     wait = seen(look(told, JOB, PLACED, at=NOW + 21)).wait
     assert wait == Wait(WaitKind.START, "FailedMount: no such claim", Hindrance.TRIAL_WAITING)
 
@@ -135,7 +134,7 @@ def test_a_pod_deleted_by_force_while_nobody_watched_is_an_interruption() -> Non
     assert seen(looked).end is None and looked.look_at == NOW + trial_job.POD_LAG_SECONDS and looked.stage is not None
     looked = look(looked.stage, failed, at=NOW + 5)
     assert looked.requests == (ListPods(),) and looked.stage is not None
-    listed = trial_job.acknowledge(looked.stage, PodsListed(), NOW + 5)
+    listed = job_stages.acknowledge(looked.stage, PodsListed(), NOW + 5)
     end = seen(look(listed, failed, at=NOW + 5)).end
     assert end is not None and end.interrupted and end.reason == "PodDeleted"
 
@@ -164,18 +163,18 @@ def test_a_failed_trials_job_stays_for_its_log_and_any_other_goes() -> None:
     pod = replace(RUNNING, phase="Failed", exit_code=1, finished=NOW)
     ended = look(Present("a"), failed, pod).stage
     assert isinstance(ended, Ended)
-    kept = trial_job.released(ended, NOW, RULES, failed, failed=True)
+    kept = job_stages.released(ended, NOW, RULES, failed, failed=True)
     looked = look(kept, failed, pod)
     assert looked.requests == (ExpireJob(3600),) and looked.stage is not None and looked.observed is None
-    rest = look(trial_job.acknowledge(looked.stage, Expires(), NOW), failed, pod, at=NOW + 3000)
+    rest = look(job_stages.acknowledge(looked.stage, Expires(), NOW), failed, pod, at=NOW + 3000)
     assert not rest.requests and rest.stage is not None
     assert look(rest.stage, None, at=NOW + 3601).stage is None
-    gone = trial_job.released(ended, NOW, RULES, failed, failed=False)
+    gone = job_stages.released(ended, NOW, RULES, failed, failed=False)
     assert look(gone, failed, pod).requests == (DeleteJob(),)
     # After a restart it is found again, and stays.
     found = look(trial_job.found(objects(replace(failed, ttl=3600), pod)), replace(failed, ttl=3600), pod).stage
     assert found is not None
-    left = trial_job.released(found, NOW, RULES, replace(failed, ttl=3600), failed=False)
+    left = job_stages.released(found, NOW, RULES, replace(failed, ttl=3600), failed=False)
     assert not look(left, replace(failed, ttl=3600), pod).requests
 
 
@@ -248,7 +247,7 @@ class ATrialsJob(RuleBasedStateMachine):
     @precondition(lambda self: self.wanted)
     @rule()
     def tell_to_stop(self) -> None:
-        stopping = None if self.stage is None else trial_job.stopped(self.stage)
+        stopping = None if self.stage is None else job_stages.stopped(self.stage)
         if stopping is not None:
             self.pending = [request for request in self.pending if request != "create"]
             self.stage = stopping
@@ -276,7 +275,7 @@ class ATrialsJob(RuleBasedStateMachine):
                 assert self.finished_well is not None, "it succeeded only if a pod of it did"
         self.wanted = False
         job = self.told.of(self.stage.uid).job
-        self.stage = trial_job.released(self.stage, self.now, RULES, job, failed=not ended.end.interrupted)
+        self.stage = job_stages.released(self.stage, self.now, RULES, job, failed=not ended.end.interrupted)
         self.observed = None
 
     @rule()
@@ -297,7 +296,7 @@ class ATrialsJob(RuleBasedStateMachine):
         request = self.pending[0]
         if hindered:
             if self.stage is not None:
-                self.stage = trial_job.acknowledge(self.stage, Hindered(Wait(WaitKind.REFUSED, "no")), self.now)
+                self.stage = job_stages.acknowledge(self.stage, Hindered(Wait(WaitKind.REFUSED, "no")), self.now)
             return
         if request == "create":
             previous = self.stage.previous if isinstance(self.stage, Creating) else None
@@ -319,7 +318,7 @@ class ATrialsJob(RuleBasedStateMachine):
             self.tell()
         self.pending.pop(0)
         if reply is not None and self.stage is not None:
-            self.stage = trial_job.acknowledge(self.stage, reply, self.now)
+            self.stage = job_stages.acknowledge(self.stage, reply, self.now)
         self.look()
 
     # --- the cluster ---------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_a_journal_that_others_write_is_read_on(tmp_path: Path) -> None:
     mine.append_logs([{"a": 1}])
     other.append_logs([{"a": 2}])
     assert [record["a"] for record in mine.read_logs(0)] == [1, 2]
-    with mine.gathered():
+    with mine.batched():
         mine.append_logs([{"a": 3}, {"a": 4}])
         assert [record["a"] for record in mine.read_logs(2)] == [3, 4]
     mine.append_logs([{"a": 5}])

@@ -43,7 +43,7 @@ TERMINATION_MESSAGE_BYTES = 4096
 
 
 def history_path(namespace: str, name: str, uid: str) -> str:
-    """Return the path of a study's history on the operator's port; whoever may read the study knows its uid."""
+    """Return the path of a study's history on the operator's history port; whoever may read the study knows its uid."""
     return f"/studies/{namespace}/{name}/{uid}/history"
 
 

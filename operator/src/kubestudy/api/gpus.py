@@ -58,13 +58,17 @@ def is_extended(name: str) -> bool:
 
 
 def may_hold_gpus(pod: PodSpec) -> bool:
-    """Tell whether a pod may hold GPUs: by a limit of them, or of what the operator may be told is one, or a claim."""
+    """Tell whether a pod may hold GPUs: by a limit of some, by a claim, or by a device that nothing is known of here.
+
+    An operator may be told that such a device is a GPU.
+    """
     limits = [limit for container in pod.containers for limit in container.resources.limits.items()]
     return bool(pod.resource_claims) or any(_may_be_gpus(name, quantity) for name, quantity in limits)
 
 
 def _may_be_gpus(name: str, quantity: str | float) -> bool:
-    if not is_extended(name) or any(fnmatchcase(name, pattern) and not share for pattern, share in GPU_SHARES.items()):
+    known = any(fnmatchcase(name, pattern) for pattern in GPU_SHARES)
+    if not is_extended(name) or (known and not share_of(name)):
         return False
     try:
         return number_of(quantity) > 0

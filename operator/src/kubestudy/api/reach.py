@@ -1,15 +1,15 @@
-"""Whether a parameter's value reaches a trial's program. Pure."""
+"""Whether a parameter's value reaches a trial's program, as far as the manifest tells. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from kubestudy.api.expansion import references
 from kubestudy.api.job import Container
 from kubestudy.api.study import Parameter
 
 
-def reaching(container: Container, parameters: Sequence[Parameter]) -> set[str]:
+def reaching(container: Container, parameters: Iterable[Parameter]) -> set[str]:
     """Return the parameters whose values stand in a container's arguments, or decide over others.
 
     Args:
@@ -24,4 +24,14 @@ def reaching(container: Container, parameters: Sequence[Parameter]) -> set[str]:
         if name not in reached:
             reached.add(name)
             todo += by_variable.get(name, ())
-    return reached.union(*(parameter.when or () for parameter in parameters))
+    return reached | parents_among(parameters)
+
+
+def option_for(name: str) -> str:
+    """Return the argument that passes a parameter on."""
+    return f"--{name.replace('_', '-')}=$({name})"
+
+
+def parents_among(parameters: Iterable[Parameter]) -> set[str]:
+    """Return the parameters that others depend on."""
+    return {name for parameter in parameters for name in parameter.when or ()}

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -84,36 +84,45 @@ def read_study(data: Mapping[Any, Any]) -> tuple[HyperparameterStudy, list[Probl
     return study, found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class _Kind:
     """What may stand at a place, and what its parts are.
 
     Attributes:
-        adapter: Reads the whole.
-        pattern: What a text there has to fit, if anything.
+        annotation: Its type, with what is demanded of it.
         model: The model it is, if it is one.
         items: What the items of a list are.
         values: What the values of a mapping are.
     """
 
-    adapter: TypeAdapter[Any]
-    pattern: str | None = None
+    annotation: Any
     model: type[BaseModel] | None = None
     items: _Kind | None = None
     values: _Kind | None = None
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What reads the whole; most of them are never needed."""
+        if self.model is not None:  # which has a configuration of its own
+            return TypeAdapter(self.annotation)
+        return TypeAdapter(self.annotation, config=ConfigDict(strict=True, allow_inf_nan=True))
+
+    @property
+    def pattern(self) -> str | None:
+        """What a text there has to fit, if anything."""
+        return _pattern(self.annotation)
 
 
 def _kind(annotation: Any) -> _Kind:
     plain = _plain(annotation)
     origin, inner = typing.get_origin(plain), typing.get_args(plain)
     if origin is None and isinstance(plain, type) and issubclass(plain, BaseModel):
-        return _Kind(TypeAdapter(annotation), model=plain)
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=True))
-    if origin is list:
-        return _Kind(adapter, items=_kind(inner[0]))
-    if origin is dict:
-        return _Kind(adapter, values=_kind(inner[1]))
-    return _Kind(adapter, pattern=_pattern(annotation))
+        return _Kind(annotation, model=plain)
+    return _Kind(
+        annotation,
+        items=_kind(inner[0]) if origin is list else None,
+        values=_kind(inner[1]) if origin is dict else None,
+    )
 
 
 def _plain(annotation: Any) -> Any:

@@ -70,6 +70,7 @@ class Hindrance(_Explained):
     JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
     PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
     JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    CLAIM_MISSING = "ResourceClaimMissing", "a resource claim (template) that jobTemplate names is not there"
     METRICS = "MetricsUnavailable", "Prometheus does not answer"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
     STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
@@ -77,7 +78,7 @@ class Hindrance(_Explained):
 
 
 class Failure(_Explained):
-    """Why a trial failed, or was interrupted, where its program does not say so by a word of its own."""
+    """Why a trial failed, or was interrupted, where its program has no word of its own for it."""
 
     ERROR = "Error", "its program ended with an exit code other than 0"
     BAD_PARAMETERS = "BadParameters", "its program refuses its arguments (exit code 2)"
@@ -109,7 +110,10 @@ class Failure(_Explained):
 
 
 class Told(_Explained):
-    """Reasons of events that are none of the above."""
+    """Reasons of events, beside those above: events tell when a study ends, is suspended, or something is in its way.
+
+    TrialStopped and TrialRequeued are told on the terminal and in the log only.
+    """
 
     STARTED = "Started", "the study begins"
     RESUMED = "Resumed", "the study goes on after a restart or a suspension"

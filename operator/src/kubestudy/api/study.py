@@ -6,14 +6,16 @@ The descriptions are what `kubectl explain` prints.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from kubestudy.api.algorithms import NO_PRUNER, PRUNERS, SAMPLERS
 from kubestudy.api.base import Model, OpenModel
 from kubestudy.api.job import JobTemplate
 from kubestudy.api.quantity import DURATION_PATTERN, seconds_of
 from kubestudy.api.status import StudyStatus
+from kubestudy.api.text import alternatives
 from kubestudy.api.values import Value
 
 GROUP = "kubestudy.dev"
@@ -27,13 +29,17 @@ MAX_CHOICES = 100
 MAX_CONDITIONS = 4
 
 Goal = Literal["maximize", "minimize"]
-SamplerName = Literal["tpe", "random", "grid"]
-PrunerName = Literal["none", "median", "percentile", "successivehalving", "hyperband", "patient"]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
 Options = Annotated[
     dict[str, Any], Field(description="Options of its own, by the names Optuna gives them.", max_length=32)
 ]
 
+if TYPE_CHECKING:
+    SamplerName = str
+    PrunerName = str
+else:  # one of the tables' names, which only running code knows
+    SamplerName = Literal[tuple(SAMPLERS)]
+    PrunerName = Literal[tuple(PRUNERS)]
 
 METRIC_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -130,7 +136,7 @@ class Parameter(Model):
 class Sampler(Model):
     """How the next hyperparameters are chosen."""
 
-    name: Annotated[SamplerName, Field(description="tpe, random or grid.")] = "tpe"
+    name: Annotated[SamplerName, Field(description=f"{alternatives(SAMPLERS)}.")] = "tpe"
     seed: Annotated[int | None, Field(description="Makes the search repeatable.", ge=0, le=2**32 - 1)] = None
     options: Options = {}
 
@@ -138,10 +144,7 @@ class Sampler(Model):
 class Pruner(Model):
     """How hopeless trials are told from promising ones while they run."""
 
-    name: Annotated[
-        PrunerName,
-        Field(description="none, median, percentile, successivehalving, hyperband or patient."),
-    ] = "none"
+    name: Annotated[PrunerName, Field(description=f"{alternatives(PRUNERS)}.")] = NO_PRUNER
     options: Options = {}
 
 

@@ -19,13 +19,15 @@ def validate(
     from kubestudy.api.manifest import load_all
     from kubestudy.api.problems import ManifestError, Problem
     from kubestudy.api.yaml_text import bare_words
+    from kubestudy.local.program_warnings import program_warnings
     from kubestudy.search.search_checks import search_problems
 
     found: list[tuple[str, Problem]] = []
     for file in files:
         try:
-            load_all(file, search_problems)
-            for warning in bare_words(file.read_text()):
+            studies = load_all(file, search_problems)
+            said = [warning for study in studies for warning in program_warnings(study.spec, file.resolve().parent)]
+            for warning in (*bare_words(file.read_text()), *said):
                 note(f"warning: {file}: {warning}")
             if output is None:
                 say(f"{file}: valid")

@@ -27,9 +27,13 @@ def operator(
     health_port: Annotated[
         int | None, typer.Option(help="Port of /healthz, /readyz, /metrics. [KUBESTUDY_HEALTH_PORT]")
     ] = None,
-    health_address: Annotated[str | None, typer.Option(help="Its address. [KUBESTUDY_HEALTH_ADDRESS]")] = None,
+    history_port: Annotated[
+        int | None, typer.Option(help="Port of studies' histories. [KUBESTUDY_HISTORY_PORT]")
+    ] = None,
+    health_address: Annotated[str | None, typer.Option(help="Address of both. [KUBESTUDY_HEALTH_ADDRESS]")] = None,
     service: Annotated[
-        str | None, typer.Option(help="The Service in front of that port: namespace/name:port. [KUBESTUDY_SERVICE]")
+        str | None,
+        typer.Option(help="The Service in front of the history's port: namespace/name:port. [KUBESTUDY_SERVICE]"),
     ] = None,
     leader_election: Annotated[
         bool | None,
@@ -49,6 +53,7 @@ def operator(
         "log_format": log_format,
         "resync_seconds": resync_seconds,
         "health_port": health_port,
+        "history_port": history_port,
         "health_address": health_address,
         "service": service,
         "leader_election": leader_election,

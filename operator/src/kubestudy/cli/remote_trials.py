@@ -73,7 +73,7 @@ def show_dashboard(name: str, storage: str | None, host: str, port: int) -> Act:
         history = await history_of(remote, body, storage)
         if storage is None:
             note("this is a copy of the history as it is now: start the command again for newer trials")
-        return serve(history.study._storage, host, port)
+        return serve(history.storage, host, port)
 
     return act
 

@@ -29,10 +29,11 @@ from kubestudy.cli.progress import Progress, err
 from kubestudy.cli.recorder import Recorder
 from kubestudy.cli.run_options import RunOptions
 from kubestudy.cli.study_output import why
-from kubestudy.local.container import Machine, warnings_here
+from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus
 from kubestudy.local.last_run import LastRun, write_last_run
+from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.requests_file import read_request, watch
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.workers import Workers
@@ -127,7 +128,9 @@ def _run_locked(
     workers: Workers,
 ) -> Exit:
     gpus = find_gpus()
-    for warning in warnings_here(study, machine, len(gpus)):
+    container = study.spec.job_template.spec.template.spec.trainer
+    mistakes = program_warnings(study.spec, working_folder(container, machine), machine.command)
+    for warning in (*warnings_here(study, machine, len(gpus)), *mistakes):
         note(f"warning: {warning}")
     pool = GpuPool(gpus, math.ceil(gpus_in(study.spec.job_template.spec.template.spec)))
     if workers.warm:

@@ -27,19 +27,16 @@ class Shown:
     Attributes:
         record: What its study keeps of it.
         state: Its state; Waiting of one that nothing runs now.
-        last: The last value of each metric that it reported, if it has no final ones.
-        step: The step it reported last.
+        metrics: The last value of each metric that it reported.
+        values: Its final values; the last ones of the objectives if there are none.
+        last: The (step, value) of the objective that it reported last.
     """
 
     record: TrialRecord
     state: str
-    last: Mapping[str, float]
-    step: int | None
-
-    @property
-    def values(self) -> Mapping[str, float]:
-        """Its final values; the last ones it reported if there are none."""
-        return self.record.values or self.last
+    metrics: Mapping[str, float]
+    values: Mapping[str, float]
+    last: tuple[int, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +73,18 @@ def as_shown(records: Iterable[TrialRecord], objectives: Sequence[str], living: 
 
 
 def _shown(record: TrialRecord, objectives: Sequence[str], living: Living | None) -> Shown:
-    step, last = None, {}
-    if record.last is not None:
-        step, value = record.last
-        last = {objectives[0]: value}
-    if record.state != "Running" or living is None:
-        return Shown(record, record.state, last, step)
-    state, trial = living.state_of(record.number)
-    if trial is None:
-        return Shown(record, state, last, step)
-    newest = {name: value for name, value in trial.values.items() if name in objectives}
-    return Shown(record, state, {**last, **newest}, step if trial.step is None else trial.step)
+    state, trial = record.state, None
+    if state == "Running" and living is not None:
+        state, trial = living.state_of(record.number)
+    metrics, last = record.metrics, record.last
+    if trial is not None:
+        metrics = {**metrics, **trial.values}
+        if trial.step is not None and objectives and objectives[0] in trial.values:
+            last = trial.step, trial.values[objectives[0]]
+    values = {name: value for name, value in metrics.items() if name in objectives}
+    if last is not None and objectives:
+        values.setdefault(objectives[0], last[1])
+    return Shown(record, state, metrics, record.values or values, last)
 
 
 def print_trials(history: History, form: Format, living: Living | None) -> Exit:
@@ -132,17 +130,22 @@ def as_data(trial: Shown) -> dict[str, Any]:
         "number": record.number,
         "state": trial.state,
         "values": _finite(record.values),
+        "metrics": _finite(trial.metrics),
         "params": dict(record.params),
         "reason": record.reason,
         "seconds": record.seconds,
         "gpuUtilization": record.gpu_utilization,
-        "lastStep": trial.step,
-        "lastValues": _finite(trial.last),
+        "lastStep": None if trial.last is None else trial.last[0],
+        "lastValue": None if trial.last is None else _number(trial.last[1]),
     }
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | str]:
-    return {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
 
 
 def _print(trials: Sequence[Shown], form: Format, data: Any) -> None:
@@ -170,7 +173,7 @@ def _table(trials: Sequence[Shown]) -> None:
         cells = [str(record.number), trial.state]
         cells += [f"{trial.values[name]:.6g}" if name in trial.values else "-" for name in metrics]
         cells += [_param(record.params, name) for name in params]
-        cells += ["-" if trial.step is None else str(trial.step)] if going else []
+        cells += ["-" if trial.last is None else str(trial.last[0])] if going else []
         cells += [shorten(record.reason or "-", _REASON_LENGTH)] if reasons else []
         rows.append(cells)
     columns = ["NUMBER", "STATE", *metrics, *params, *(["STEP"] if going else []), *(["REASON"] if reasons else [])]

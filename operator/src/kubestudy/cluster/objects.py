@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubestudy.cluster.cache import TrialObjects
+from kubestudy.cluster.job_stages import Objects
 from kubestudy.cluster.job_view import JobView, job_view
 from kubestudy.cluster.pods import PodView, pod_view
-from kubestudy.cluster.trial_job import Objects
 
 
 class ObjectReader:

@@ -16,14 +16,10 @@ from typing import Any
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 from kubestudy.api.quantity import seconds_of
 from kubestudy.api.study import StudySpec
-from kubestudy.cluster import trial_job
+from kubestudy.cluster import job_stages, trial_job
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
-from kubestudy.cluster.jobs import TTL_SECONDS, Owner, job_of, metrics_port, trainer_in
-from kubestudy.cluster.names import job_name
-from kubestudy.cluster.objects import ObjectReader
-from kubestudy.cluster.requests import RequestChains
-from kubestudy.cluster.trial_job import (
+from kubestudy.cluster.job_stages import (
     Answer,
     Creating,
     Deleted,
@@ -42,6 +38,10 @@ from kubestudy.cluster.trial_job import (
     Rules,
     Stage,
 )
+from kubestudy.cluster.jobs import TTL_SECONDS, Owner, job_of, metrics_port, trainer_in
+from kubestudy.cluster.names import job_name
+from kubestudy.cluster.objects import ObjectReader
+from kubestudy.cluster.requests import RequestChains
 from kubestudy.study.trial import Observed, Suggestion, TrialPhase, Wait
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class ClusterRuntime:
     async def stop(self, number: int) -> None:
         """Delete the trial's Job: its pods get SIGTERM and their grace period."""
         known = self._stages.get(number)
-        stopping = None if known is None else trial_job.stopped(known)
+        stopping = None if known is None else job_stages.stopped(known)
         if stopping is None:
             return
         self._requests.give_up(number)  # its creation, or a question about it
@@ -150,11 +150,11 @@ class ClusterRuntime:
     async def forget(self, number: int, *, failed: bool = False) -> None:
         """Let go of a trial whose end was recorded; its Job goes soon, after what is launched in its place."""
         known = self._stages.get(number)
-        if not isinstance(known, trial_job.Ended):
+        if not isinstance(known, job_stages.Ended):
             return
         now = self._now()
         job = self._objects(number).of(known.uid).job
-        self._stages[number] = trial_job.released(known, now, self._rules(), job, failed=failed)
+        self._stages[number] = job_stages.released(known, now, self._rules(), job, failed=failed)
         self._ends.append(now)
         self._observed.pop(number, None)
         self._look_at[number] = now
@@ -220,7 +220,7 @@ class ClusterRuntime:
         """Take in the answer to a request; the next look goes by it."""
         stage = self._stages.get(number)
         if stage is not None:
-            self._stages[number] = trial_job.acknowledge(stage, answer, self._now())
+            self._stages[number] = job_stages.acknowledge(stage, answer, self._now())
         self._changed.set()
 
     # --- requests --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A study's history and its living trials, read-only, on the operator's port.
+"""A study's history and its living trials, read-only, on a port of their own.
 
 It is reached through the API server's service proxy, so Kubernetes' own RBAC decides who may ask; a path holds the
 study's uid, so that only who may read a study can ask about it. A deleted study's history is served as long as it is

@@ -86,7 +86,7 @@ class Archive:
         journal = self._journal(record)
         storage = self._shared() if journal is None else open_storage(journal, sole_writer=True)
         search = OptunaSearch(spec, storage, record.study_name, self.where, self._observer)
-        self._note(record)
+        self.note(record)
         return search
 
     def records(self) -> list[Record]:
@@ -169,7 +169,12 @@ class Archive:
     def _beside(journal: Path) -> Path:
         return journal.with_suffix(".json")
 
-    def _note(self, record: Record) -> None:
+    def note(self, record: Record) -> None:
+        """Keep which object a search belongs to, and what is to become of it.
+
+        Raises:
+            StudyError: The storage cannot be used.
+        """
         with storage_errors(self.where):
             journal = self._journal(record)
             if journal is not None:

@@ -103,7 +103,7 @@ class StudyLoop:
         """Run until the study is over, or stands still because it is suspended or interrupted.
 
         Returns:
-            The last state. Its phase is Complete, Failed or Suspended.
+            The last state. Its phase is Complete, Failed or Suspended, by the newest manifest that it was given.
 
         Raises:
             StudyError: The storage or the runtime cannot go on; trials that run are left to the runtime's owner.
@@ -120,7 +120,11 @@ class StudyLoop:
                 if decided.over or (decided.suspended and not any(t.stage is not Stage.QUEUED for t in self._active)):
                     # Whoever is told that it is over should find everything cleaned up.
                     await self._runtime.drain()
-                    return self._announce(decided)
+                    if not self._nudged.is_set():
+                        return self._announce(decided)
+                    # A newer manifest came meanwhile: whether it is over is to be decided by that.
+                    self._nudged.clear()
+                    continue
                 if self._now() >= self._next_showing:
                     self._announce(decided)
                 await self._pause(self._seconds_to_wait(decided))
@@ -138,7 +142,7 @@ class StudyLoop:
 
     async def _off(self, call: Callable[[], T]) -> T:
         """Call the search in its own thread: Optuna is synchronous and can be slow."""
-        context = contextvars.copy_context()
+        context = contextvars.copy_context()  # by which log lines know their study
         return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, call))
 
     # --- after a restart -------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kubestudy.api import contract
@@ -44,11 +44,13 @@ class Complete:
         values: The values, in the order of the objectives.
         curve: What it reported on its way.
         violations: By constraint, by how much it is broken; zero or less where it is kept.
+        metrics: The final value of every metric that it reported. So for the other outcomes.
     """
 
     values: tuple[float, ...]
     curve: Curve
     violations: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def feasible(self) -> bool:
@@ -61,6 +63,7 @@ class Pruned:
     """It was stopped early as hopeless."""
 
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Failed:
     reason: str
     message: str
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def certain(self) -> bool:
@@ -82,6 +86,7 @@ class Stopped:
     """It was stopped because the study ended."""
 
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,13 @@ def outcome_of(
         spec: The study, whose objectives and constraints say which final values are needed.
         measures: What Prometheus has of it, by the names of the study's expressions.
     """
+    outcome = _outcome(end, cause, spec, measures)
+    if isinstance(outcome, Requeue) or end.result is None:
+        return outcome
+    return replace(outcome, metrics=end.result.values)
+
+
+def _outcome(end: End, cause: StopCause | None, spec: StudySpec, measures: Measures) -> Outcome:
     result = end.result or Result()
     reports = any(measured.metric is not None for measured in spec.measured)
     if end.succeeded and (result.values or not reports):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from kubestudy.api.algorithms import SAMPLERS
 from kubestudy.api.checks.containers import CONTAINERS, POD
 from kubestudy.api.checks.registry import once
 from kubestudy.api.gpus import may_hold_gpus
@@ -50,7 +51,7 @@ def study_ends(spec: StudySpec) -> Iterator[Problem]:
     if (
         all(end is None for end in ends)
         and all(objective.target is None for objective in spec.objectives)
-        and spec.sampler.name != "grid"
+        and not SAMPLERS[spec.sampler.name].finite
     ):
         yield Problem(
             "spec.budget",

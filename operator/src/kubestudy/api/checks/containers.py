@@ -12,7 +12,7 @@ from kubestudy.api.gpus import is_extended
 from kubestudy.api.job import Container, runs_ready_trainer
 from kubestudy.api.problems import Problem, did_you_mean
 from kubestudy.api.quantity import number_of
-from kubestudy.api.reach import reaching
+from kubestudy.api.reach import option_for, reaching
 from kubestudy.api.reading import entries, readable
 from kubestudy.api.study import StudySpec
 
@@ -108,10 +108,10 @@ def parameters_reach_the_ready_trainer(at: str, container: Container, spec: Stud
     reached = reaching(container, spec.parameters)
     for i, parameter in enumerate(spec.parameters):
         if parameter.name not in reached:
-            option = f"--{parameter.name.replace('_', '-')}=$({parameter.name})"
             yield Problem(
                 f"spec.parameters[{i}].name",
-                f"{parameter.name} reaches nothing: the ready trainer reads only its arguments; add {option} to args",
+                f"{parameter.name} reaches nothing: the ready trainer reads only its arguments; add"
+                f" {option_for(parameter.name)} to args",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+from kubestudy.api.algorithms import NO_PRUNER
 from kubestudy.api.checks.registry import Check, each, once
 from kubestudy.api.contract import PROMQL_VARIABLES
 from kubestudy.api.expansion import references
@@ -100,7 +101,7 @@ def limit_is_finite(field: str) -> Check:
 @once("pruner.name", "objectives?")
 def pruner_has_one_objective(spec: StudySpec) -> Iterator[Problem]:
     """Find a pruner beside several objectives."""
-    if spec.pruner.name != "none" and len(spec.objectives) > 1:
+    if spec.pruner.name != NO_PRUNER and len(spec.objectives) > 1:
         yield Problem(
             "spec.pruner",
             f"{spec.pruner.name} compares trials by one objective and there are {len(spec.objectives)}:"
@@ -111,7 +112,7 @@ def pruner_has_one_objective(spec: StudySpec) -> Iterator[Problem]:
 @once("pruner.name", "objectives.promql")
 def pruner_has_a_metric(spec: StudySpec) -> Iterator[Problem]:
     """Find a pruner whose objective no running trial reports."""
-    if spec.pruner.name != "none" and len(spec.objectives) == 1 and spec.objectives[0].promql is not None:
+    if spec.pruner.name != NO_PRUNER and len(spec.objectives) == 1 and spec.objectives[0].promql is not None:
         yield Problem("spec.pruner", "follows a metric that running trials report: use none with a promql objective")
 
 
