@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubestudy.cli.reading import as_data
+from kubestudy.cli.trial_output import as_data, as_shown
 from kubestudy.search.attributes import ATTR_METRICS
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import OptunaSearch, hush_optuna
@@ -129,7 +129,7 @@ def test_every_metric_of_every_trial_is_kept_and_listed(place: Path | str) -> No
     assert math.isnan(failed.metrics["loss"]) and failed.metrics["train_loss"] == math.inf
     assert (stopped.metrics, stopped.curves) == ({}, {})
     assert running.metrics == {"loss": 0.7} and new.metrics == {}
-    data = [as_data(record) for record in (complete, pruned, failed, running)]
+    data = [as_data(trial) for trial in as_shown((complete, pruned, failed, running), ["loss"], None)]
     assert [each["metrics"] for each in data] == [
         complete.metrics,
         pruned.metrics,

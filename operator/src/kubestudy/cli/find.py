@@ -7,8 +7,8 @@ from pathlib import Path
 
 from optuna.storages import BaseStorage
 
-from kubestudy.api.manifest import load
-from kubestudy.local.folder import DEFAULT_BASE, StudyFolder, folder_of
+from kubestudy.cli.folders import name_of, never_run
+from kubestudy.local.folder import StudyFolder, folder_of
 from kubestudy.local.folder_record import FolderRecord
 from kubestudy.local.recipe import Recipe
 from kubestudy.search.history import History
@@ -94,14 +94,9 @@ def history_of(named: str, directory: Path | None, storage: str | None) -> tuple
         StudyError: There is no such study here.
         ManifestError: The named file is no valid manifest.
     """
-    path = Path(named)
-    name = load(path).metadata.name if path.is_file() else named
-    place = place_of(name, directory, storage)
+    place = place_of(name_of(named), directory, storage)
     if isinstance(place.storage, Path) and not place.storage.is_file():
-        known = sorted(p.parent.name for p in DEFAULT_BASE.glob("*/journal.log"))
-        there = f"; there are {', '.join(known)}" if known and directory is None else ""
-        where = "" if place.folder.path.is_absolute() else f" (from {Path.cwd()}; its folder can be named with --dir)"
-        raise StudyError(f"no study was run in {place.folder.path}{where}{there}")
+        raise never_run(place.folder, directory)
     return place, History(place.open(), place.name, place.where)
 
 

@@ -50,7 +50,7 @@ def _load(file: Path) -> HyperparameterStudy:
     try:
         return load(file)
     except ManifestError:
-        from kubestudy.search.search_checks import search_problems  # noqa: PLC0415
+        from kubestudy.search.search_checks import search_problems
 
         return load(file, search_problems)  # every problem at once
 
@@ -65,7 +65,7 @@ def _run_valid(study: HyperparameterStudy, options: RunOptions, machine: Machine
     try:
         if not options.restart:  # which puts the locked folder aside
             supervisor.start(folder.lock_fd)
-        from kubestudy.cli.session import run_session  # noqa: PLC0415
+        from kubestudy.cli.session import run_session
 
         return run_session(study, options, machine, folder, supervisor, timeout)
     finally:
@@ -93,7 +93,7 @@ def machine_here(options: RunOptions) -> Machine:
     return Machine(
         environment=dict(os.environ),
         cores=cores,
-        folder=options.file.resolve().parent,
+        folder=options.work_folder or options.file.resolve().parent,
         bin_folder=Path(sysconfig.get_path("scripts")),
         command=options.command,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubestudy.cli.output import Format
+from kubestudy.cli.output import ObjectFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class RunOptions:
         restart: Whether to start anew, keeping the old study under another name.
         accept_changes: Whether to go on although trials run something else than before.
         output: How to print the finished object; None for a summary for people.
+        work_folder: Where trials' programs run, if not where the manifest is.
     """
 
     file: Path
@@ -28,4 +29,5 @@ class RunOptions:
     command: tuple[str, ...]
     restart: bool
     accept_changes: bool
-    output: Format | None
+    output: ObjectFormat | None
+    work_folder: Path | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 import sys
 import threading
@@ -21,21 +20,26 @@ from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.changed_recipe import refuse_changed_recipe
 from kubestudy.cli.closed_terminal import terminal_may_close
-from kubestudy.cli.closing import print_end, why
+from kubestudy.cli.closing import print_end
 from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
+from kubestudy.cli.folders import reference
 from kubestudy.cli.interruption import Interruption
 from kubestudy.cli.manifest_watcher import ManifestWatcher
-from kubestudy.cli.output import Format, complain, emit, err, note, out
-from kubestudy.cli.progress import Progress
+from kubestudy.cli.output import complain, emit, note, say
+from kubestudy.cli.progress import Progress, err
+from kubestudy.cli.recorder import Recorder
 from kubestudy.cli.run_log import logging_to, remark
 from kubestudy.cli.run_options import RunOptions
+from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus, gpus_per_trial
+from kubestudy.local.last_run import LastRun, write_last_run
 from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
+from kubestudy.local.requests_file import Request, read_request, watch
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.supervisor_process import SupervisorProcess
 from kubestudy.metrics.scrape import ScrapedMetrics
@@ -87,6 +91,7 @@ def run_session(
     problems = search_problems(study.spec)
     if problems:
         raise ManifestError(str(options.file), problems)
+    manifest = options.file.read_bytes()  # now: by its name, a study is run by the file in the folder put aside below
     place = place_of(study.metadata.name, options.directory, options.storage, folder)
     if options.restart:
         place = _start_anew(place, timeout)
@@ -99,7 +104,8 @@ def run_session(
         refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
         with _full_disk(place.folder):
             place.record(study.metadata.name, recipe)
-            shutil.copyfile(options.file, place.folder.manifest)
+            place.folder.manifest.write_bytes(manifest)
+            write_last_run(place.folder, LastRun(machine.folder, machine.command))
         return _run_ready(_Run(study, options, machine, place, search, supervisor))
 
 
@@ -142,7 +148,7 @@ def _run_ready(run: _Run) -> Exit:
     # Nothing runs any more, and what is left to say goes to the log too.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if status.phase != "Suspended":
-        from kubestudy.report.page import write_report  # noqa: PLC0415  (imported ahead, in a thread)
+        from kubestudy.report.page import write_report
 
         history = History(run.place.open(), run.place.name, run.place.where)
         with _full_disk(run.place.folder):
@@ -156,7 +162,7 @@ def _run_ready(run: _Run) -> Exit:
 
 
 def _warm_up_plots() -> None:
-    from kubestudy.report.page import warm_up  # noqa: PLC0415
+    from kubestudy.report.page import warm_up
 
     warm_up()
 
@@ -178,8 +184,11 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
         The study with its status, that status, and whether the run was interrupted.
     """
     metrics = ScrapedMetrics()
+    folder = run.place.folder
+    manifest, request = run.study, read_request(folder)
     async with runtime:
-        loop = StudyLoop(run.study, run.search, runtime, metrics, progress, steady_clock())
+        asked = request.applied_to(manifest)
+        loop = StudyLoop(asked, run.search, runtime, metrics, Recorder(progress, folder), steady_clock())
 
         def stop() -> None:
             loop.interrupt()
@@ -191,19 +200,27 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
             remark("killing the running trials")
 
         def take(edited: HyperparameterStudy) -> None:
-            for part in (runtime, loop):
-                part.update(edited)
+            nonlocal manifest
+            manifest = edited
+            runtime.update(edited)
+            loop.update(request.applied_to(edited))
             progress.update(edited.spec)
-            _keep_manifest(edited, run.place.folder)
+            _keep_manifest(edited, folder)
+
+        def ask(newer: Request) -> None:
+            nonlocal request
+            request = newer
+            loop.update(newer.applied_to(manifest))
 
         interruption = Interruption(stop, kill)
         interruption.install()
         watcher = ManifestWatcher(run.options.file, run.study, run.machine, take, remark)
-        watching = asyncio.create_task(watcher.watch())
+        editing, asking = asyncio.create_task(watcher.watch()), asyncio.create_task(watch(folder, ask))
         try:
             view = await loop.run()
         finally:
-            watching.cancel()
+            for watching in (editing, asking):
+                watching.cancel()
             metrics.close()
     return loop.study.model_copy(update={"status": view.status}), view.status, interruption.happened
 
@@ -220,20 +237,24 @@ def _keep_manifest(study: HyperparameterStudy, folder: StudyFolder) -> None:
 def _conclude(
     study: HyperparameterStudy, status: StudyStatus, place: Place, options: RunOptions, *, interrupted: bool
 ) -> Exit:
-    if options.output in (Format.JSON, Format.YAML):
+    if options.output is not None:
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), options.output)
     elif status.phase != "Suspended":
         print_end(study.metadata.name, status, study.spec.objectives, str(place.folder.logs))
-        out.print(f"  report: {place.folder.report}", markup=False)
+        say(f"  report: {place.folder.report}")
     if status.phase == "Suspended":
         again = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}"
         held = status.trials.pending
-        what = "interrupted" if interrupted else "suspended (spec.suspend is true)"
-        first = "" if interrupted else "set spec.suspend to false, then "
-        remark(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {first}{again}")
+        if not interrupted and read_request(place.folder).suspend:
+            what, on = "suspended (kubestudy suspend)", f"kubestudy resume {reference(place.folder)}"
+        elif not interrupted:
+            what, on = "suspended (spec.suspend is true)", f"set spec.suspend to false, then {again}"
+        else:
+            what, on = "interrupted", again
+        remark(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {on}")
         return Exit.INTERRUPTED
     if status.phase == "Failed":
-        if options.output in (Format.JSON, Format.YAML):
+        if options.output is not None:
             complain(f"{study.metadata.name} failed: {why(status)}")
         return Exit.FAILED
     return Exit.COMPLETED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,3 +143,18 @@ class History:
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies in a storage."""
     return optuna.get_all_study_names(storage)
+
+
+def delete_study(storage: BaseStorage, name: str, where: str) -> None:
+    """Delete a study with all its trials; one that is not there is no error.
+
+    Args:
+        storage: The storage.
+        name: The study's name in it.
+        where: What errors call the storage.
+
+    Raises:
+        StudyError: The storage cannot be used.
+    """
+    with storage_errors(where), contextlib.suppress(KeyError):
+        optuna.delete_study(study_name=name, storage=storage)
