@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,9 +15,8 @@ from kubestudy.search.options import options_of
 from kubestudy.search.pruners import make_pruner
 from kubestudy.search.samplers import make_sampler
 from support.manifests import LAYERS, LR, OPTIMIZER, spec_of
+from unit.search.programs.running import run
 
-ROOT = Path(__file__).parents[3]
-PROGRAMS = Path(__file__).parent / "programs"
 ALGORITHMS: list[Algorithm] = [*SAMPLERS.values(), *PRUNERS.values()]
 
 
@@ -74,25 +69,8 @@ def test_a_conditional_space_is_modelled_as_one_unless_the_manifest_says_otherwi
     }
 
 
-def run(program: str, *flags: str) -> None:
-    """Run a program in an interpreter of its own: what is imported there, and in which order, is its subject."""
-    done = subprocess.run(
-        [sys.executable, *flags, str(PROGRAMS / program)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'docs'}"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_an_entry_in_a_table_is_all_that_a_new_sampler_or_pruner_needs() -> None:
     run("new_algorithms.py")
-
-
-def test_a_manifest_whose_algorithms_have_no_options_is_checked_without_optuna() -> None:
-    run("light_checks.py")
 
 
 def test_checking_an_experimental_option_warns_of_nothing() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
@@ -101,16 +100,22 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             path = str(place.resolve())
             lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
             return BatchedJournalStorage(BatchedJournal(path, lock))
-    with storage_errors(masked(place)):
+    return _open_database(place)
+
+
+def _open_database(url: str) -> BaseStorage:
+    import sqlalchemy.exc  # noqa: PLC0415  (a fifth of a second that journals do not need)
+
+    with storage_errors(masked(url)):
         try:
-            return RDBStorage(place)
+            return RDBStorage(url)
         except ImportError as error:
             raise StudyError(
-                f"the storage {masked(place)} needs a database driver that is not installed ({error.name or error}):"
+                f"the storage {masked(url)} needs a database driver that is not installed ({error.name or error}):"
                 " install it beside kubestudy, for instance psycopg[binary] for PostgreSQL"
             ) from error
         except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
-            raise StudyError(f"the storage {masked(place)} cannot be opened: {_first_line(error)}") from error
+            raise StudyError(f"the storage {masked(url)} cannot be opened: {_first_line(error)}") from error
 
 
 class JournalLines(BaseJournalBackend):
