@@ -156,7 +156,16 @@ def test_the_single_objectives_curve_is_kept_once(place: Path | str) -> None:
     (trial,) = optuna.load_study(study_name="example", storage=open_storage(place)).trials
     assert trial.intermediate_values == {1: 0.9, 2: 0.5}
     kept = trial.user_attrs[ATTR_METRICS]
-    assert kept == {"values": {"loss": 0.5}, "curves": '{"train_loss":[[1,0.8],[2,0.25]]}'}
+    assert kept == {"values": {}, "curves": '{"train_loss":[[1,0.8],[2,0.25]]}'}
+
+
+def test_a_trial_that_reports_its_objective_alone_costs_nothing_more(place: Path | str) -> None:
+    search = OptunaSearch(spec_of(), open_storage(place, sole_writer=True), "example", "it")
+    search.ask()
+    search.tell(0, Complete((0.5,), {"loss": ((1, 0.5),)}, metrics={"loss": 0.5}))
+    (trial,) = optuna.load_study(study_name="example", storage=open_storage(place)).trials
+    assert trial.user_attrs == {}
+    assert rows(place)[0].metrics == {"loss": 0.5}
 
 
 def test_what_is_cut_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -167,7 +176,7 @@ def test_what_is_cut_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixtu
             search.ask()
             search.tell(number, Complete((0.5,), {}, metrics={**many, "loss": 0.5}))
     assert [record.getMessage() for record in caplog.records] == [
-        "trial 0 reports more than is kept with a trial: of it, 50 of 52 metrics are kept"
+        "trial 0 reports more than is kept with a trial: of it, 50 of 51 metrics are kept"
     ]
 
 

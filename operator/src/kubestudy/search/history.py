@@ -31,7 +31,7 @@ class TrialRecord:
         params: Its parameters.
         reason: Why it failed or was stopped, or which constraints it breaks.
         last: The last (step, value) of the objective that was recorded while it ran.
-        metrics: The last value of every metric that it reported, the objective's too: the final one where it finished.
+        metrics: The last value of each objective and of every metric that it reported: the final one where it finished.
             Of a running trial only the objective is known.
         curves: (step, value) pairs by metric, thinned.
         started: When its parameters were suggested.
@@ -131,8 +131,7 @@ class History:
             params=trial.params,
             reason=reason,
             last=None if step is None else (step, trial.intermediate_values[step]),
-            # The final values of the objectives are exact, whatever was reported last.
-            metrics=metrics.last | {name: value for name, value in values.items() if name in metrics.last},
+            metrics=metrics.last | values,  # the objectives' final values are exact, whatever was reported last
             curves=metrics.curves,
             started=trial.datetime_start,
             ended=trial.datetime_complete,

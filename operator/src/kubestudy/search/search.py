@@ -242,9 +242,11 @@ class OptunaSearch:
                 self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def _keep_metrics(self, trial: optuna.Trial, outcome: Complete | Pruned | Failed | Stopped) -> None:
-        """Keep everything that the trial reported, as far as it has room."""
+        """Keep everything that the trial reported, as far as it has room, and is not in Optuna's own record of it."""
+        known = {objective.name for objective in self._spec.objectives} if isinstance(outcome, Complete) else set()
+        values = {name: value for name, value in outcome.metrics.items() if name not in known}
         kept = kept_of(
-            TrialMetrics(outcome.metrics, outcome.curve),
+            TrialMetrics(values, outcome.curve),
             first=(measured.name for measured in self._spec.measured),
             without_curve=self._spec.objectives[0].name if self._single else None,
         )
