@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from kubestudy.controller.settings import Settings
 from support.cluster import images
 from support.cluster.cluster import CRD, DEPLOY, ROOT, Cluster
 from support.cluster.dashboards import panels
@@ -266,6 +267,27 @@ def test_gpu_shares_reach_the_operator_names_before_patterns(helm: Helm) -> None
     assert json.loads(told) == shares
     assert list(json.loads(told)) == ["nvidia.com/gpu.shared", "z.example/whole", "a.example/*"]
     assert "KUBESTUDY_GPU_RESOURCES" not in variables(rendered(helm, {}))
+
+
+def test_the_operator_knows_every_variable_that_the_chart_sets(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "namespaces": ["team-a", "team-b"],
+        "operator": {"gpuResources": {"a.example/*": 1, "nvidia.com/gpu.shared": 0.25}},
+        "prometheus": {"url": "http://prometheus", "headers": {"X-Scope-OrgID": "team"}, "settlingSeconds": 15},
+        "logFormat": "json",
+        "resyncSeconds": 60,
+    }
+    told = variables(rendered(helm, values))
+    names = {name.removeprefix("KUBESTUDY_").lower() for name in told}
+    assert names <= Settings.model_fields.keys()
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.namespaces == ("team-a", "team-b")
+    assert settings.service == f"{NAMESPACE}/{NAME}:history"
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "team"}
+    assert (settings.resync_seconds, settings.prometheus_settling_seconds, settings.log_format) == (60, 15, "json")
+    assert list(settings.gpu_resources)[:2] == ["nvidia.com/gpu.shared", "a.example/*"]
 
 
 def test_a_sqlite_file_is_on_the_volume(helm: Helm) -> None:
