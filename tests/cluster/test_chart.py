@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from kubestudy.controller.settings import Settings
 from support.cluster import images
 from support.cluster.cluster import CRD, DEPLOY, ROOT, Cluster
 from support.cluster.dashboards import panels
@@ -185,22 +187,32 @@ def test_values_that_do_not_go_together_are_told_all_at_once(helm: Helm) -> None
         assert f"- {value}" in said
 
 
+@dataclass(frozen=True)
+class Dry:
+    """A namespace to try in what is rendered, and the service accounts that are there, as JSON."""
+
+    namespace: str
+    accounts: set[str] = field(default_factory=set)
+
+
 @pytest.fixture(scope="module")
-def dry(cluster: Cluster) -> Iterator[str]:
-    """A namespace to try in what is rendered, beside those that the combinations name."""
+def dry(cluster: Cluster) -> Iterator[Dry]:
+    """A namespace of its own, beside those that the combinations name."""
     named = {name for values in COMBINATIONS for name in values.get("namespaces", [])}
     made = [cluster.new_namespace(name) for name in (f"dry-{uuid4().hex[:6]}", *sorted(named))]
-    yield made[0]
+    yield Dry(made[0])
     cluster.kubectl("delete", "namespace", *made, "--wait=false")
 
 
 @pytest.mark.parametrize("values", COMBINATIONS, ids=itertools.count())
-def test_the_api_server_takes_what_is_rendered(helm: Helm, cluster: Cluster, dry: str, values: dict[str, Any]) -> None:
-    objects = rendered(helm, values, dry)
+def test_the_api_server_takes_what_is_rendered(helm: Helm, cluster: Cluster, dry: Dry, values: dict[str, Any]) -> None:
+    objects = rendered(helm, values, dry.namespace)
     # A pod is judged only where its service account is.
-    accounts = [o for o in objects if o["kind"] == "ServiceAccount"]
+    accounts = {json.dumps(o) for o in objects if o["kind"] == "ServiceAccount"} - dry.accounts
     rest = [o for o in objects if o["kind"] != "ServiceAccount"]
-    cluster.apply(*accounts, namespace=dry)
+    if accounts:
+        cluster.apply(*map(json.loads, accounts), namespace=dry.namespace)
+        dry.accounts.update(accounts)
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": rest})
     said = cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text)
     assert said.count("(server dry run)") == len(rest)
@@ -226,17 +238,15 @@ def test_two_replicas_become_one_by_upgrade_and_by_rollback(helm: Helm, cluster:
         kind: str = cluster.get("deployment", NAME, namespace=namespace)["spec"]["strategy"]["type"]
         return kind
 
-    try:
-        for number, replicas in enumerate((2, 1, 2)):
-            verb = "upgrade" if number else "install"
-            values = yaml.safe_dump({**fixed, "replicas": replicas})
-            helm(verb, RELEASE, CHART, "-n", namespace, how, "-f", "-", stdin=values)
-            assert strategy() == ("Recreate" if replicas == 1 else "RollingUpdate")
-        helm("rollback", RELEASE, "2", "-n", namespace, how)
-        assert strategy() == "Recreate"
-    finally:
-        helm("uninstall", RELEASE, "-n", namespace, "--ignore-not-found")
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    for verb, replicas, expected in (("install", 2, "RollingUpdate"), ("upgrade", 1, "Recreate")):
+        values = yaml.safe_dump({**fixed, "replicas": replicas})
+        helm(verb, RELEASE, CHART, "-n", namespace, how, "-f", "-", stdin=values)
+        assert strategy() == expected
+    for revision, expected in (("1", "RollingUpdate"), ("2", "Recreate")):
+        helm("rollback", RELEASE, revision, "-n", namespace, how)
+        assert strategy() == expected
+    # All of the release is in it.
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def one(objects: list[dict[str, Any]], kind: str, name: str = NAME) -> dict[str, Any]:
@@ -257,6 +267,27 @@ def test_gpu_shares_reach_the_operator_names_before_patterns(helm: Helm) -> None
     assert json.loads(told) == shares
     assert list(json.loads(told)) == ["nvidia.com/gpu.shared", "z.example/whole", "a.example/*"]
     assert "KUBESTUDY_GPU_RESOURCES" not in variables(rendered(helm, {}))
+
+
+def test_the_operator_knows_every_variable_that_the_chart_sets(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "namespaces": ["team-a", "team-b"],
+        "operator": {"gpuResources": {"a.example/*": 1, "nvidia.com/gpu.shared": 0.25}},
+        "prometheus": {"url": "http://prometheus", "headers": {"X-Scope-OrgID": "team"}, "settlingSeconds": 15},
+        "logFormat": "json",
+        "resyncSeconds": 60,
+    }
+    told = variables(rendered(helm, values))
+    names = {name.removeprefix("KUBESTUDY_").lower() for name in told}
+    assert names <= Settings.model_fields.keys()
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.namespaces == ("team-a", "team-b")
+    assert settings.service == f"{NAMESPACE}/{NAME}:history"
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "team"}
+    assert (settings.resync_seconds, settings.prometheus_settling_seconds, settings.log_format) == (60, 15, "json")
+    assert list(settings.gpu_resources)[:2] == ["nvidia.com/gpu.shared", "a.example/*"]
 
 
 def test_a_sqlite_file_is_on_the_volume(helm: Helm) -> None:
@@ -456,7 +487,9 @@ def test_every_panel_of_the_dashboards_shows_something(real: Cluster, release: s
 
 
 def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: Cluster, release: str) -> None:
-    study = Study(real, release, "going").apply(simulated_study("going", run_for="2s", budget={"maxTrials": 500}))
+    study = Study(real, release, "going").apply(
+        simulated_study("going", run_for="1s", parallelism=1, budget={"maxTrials": 500})
+    )
     until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
 
     def goes_on() -> None:
