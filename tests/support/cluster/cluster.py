@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ from support.cluster import images, processes, simulated
 from support.cluster.access import Access
 from support.cluster.control_plane import ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
+from support.cluster.tools import cache_folder
 from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,9 +76,22 @@ class Cluster:
             return int(kept.read_text())
         if why_not_here() is not None:
             return None
-        number = next(n for n in range(1, 250) if not Path(f"/sys/class/net/kube{n}").exists())
+        number = next(n for n in range(1, 250) if self._reserve(n))
         kept.write_text(str(number))
         return number
+
+    def _reserve(self, number: int) -> bool:
+        """Take a number unless a cluster has it, or another process is about to start one of that number."""
+        folder = cache_folder() / "numbers"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / str(number)).open("w")
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not Path(f"/sys/class/net/kube{number}").exists():
+                self._reserved = lock  # held as long as this process lives
+                return True
+        lock.close()
+        return False
 
     def up(self) -> Cluster:
         """Start it, with simulated nodes, the CRD and the operator's RBAC."""
