@@ -51,13 +51,13 @@ def test_hopeless_trials_are_pruned_by_what_prometheus_saw_though_it_is_away_for
 ) -> None:
     pruner = {"name": "median", "options": {"n_startup_trials": 2, "n_warmup_steps": 2}}
     study = Study(real, namespace, "curves").apply(study_of(pruner, 10))
-    until(lambda: study.status.get("trials", {}).get("pruned"), 180, 1, "a pruned trial")
+    until(lambda: study.status.get("trials", {}).get("pruned"), 300, what="a pruned trial")
     prometheus.down()
-    until(lambda: (study.condition("Degraded") or {}).get("reason") == "MetricsUnavailable", 60, 1, "Degraded")
+    until(lambda: (study.condition("Degraded") or {}).get("reason") == "MetricsUnavailable", what="Degraded")
     done = study.status["trials"]["complete"]
-    until(lambda: study.status["trials"]["complete"] > done, 120, 1, "a trial that ends without Prometheus")
+    until(lambda: study.status["trials"]["complete"] > done, what="a trial that ends without Prometheus")
     prometheus.up()
-    status = study.until_phase("Complete", seconds=240)
+    status = study.until_phase("Complete", seconds=400)
     counts = status["trials"]
     assert counts["failed"] == 0
     assert counts["complete"] + counts["pruned"] == 10

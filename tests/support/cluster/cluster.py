@@ -26,7 +26,7 @@ DEPLOY = ROOT / "operator" / "deploy"
 CRD = ROOT / "crds" / "hyperparameterstudies.kubestudy.dev.yaml"
 NAMESPACE = "kubestudy-system"
 ACCOUNT = "kubestudy-operator"
-OPERATOR_SECONDS = 60
+OPERATOR_SECONDS = 180
 
 
 class Cluster:
@@ -102,7 +102,7 @@ class Cluster:
             self._own.up()
         simulated.up(self.access, self.folder)
         self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", CRD, "-f", DEPLOY / "rbac.yaml")
-        self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
+        self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=180s")
         # kubectl learns of a new resource a moment after it is there.
         until(lambda: "No resources" in self._said("get", "hps", "-A"), what="the CRD in discovery")
         return self

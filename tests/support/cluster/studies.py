@@ -108,7 +108,7 @@ class Study:
         found = self.condition(kind)
         return bool(found and found["status"] == "True")
 
-    def until_phase(self, phase: str, seconds: float = 90) -> Any:
+    def until_phase(self, phase: str, seconds: float = 300) -> Any:
         """Wait until its phase is shown for its newest generation; return the status."""
 
         def there() -> Any:
