@@ -1,20 +1,34 @@
-"""Writes docs/reference from the models, the settings and the chart (`make docs`). A test keeps both equal."""
+"""Writes docs/reference from the code and the chart (`make docs`). A test keeps both equal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Set
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from kubestudy.api import reasons as words
+from kubestudy.api.algorithms import PRUNERS, SAMPLERS, PrunerAlgorithm, SamplerAlgorithm
 from kubestudy.api.crd import definition
 from kubestudy.controller.settings import Settings
+from kubestudy.search.classes import class_of
+from kubestudy.search.options import options_of, type_name
 
 FOLDER = Path(__file__).parent / "reference"
 CHART = Path(__file__).parents[1] / "charts" / "kubestudy" / "README.md"
 _FLAGS = {
-    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "health_address", "service",
-    "lease_namespace",
+    "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "history_port",
+    "health_address", "service", "lease_namespace",
 }  # fmt: skip
+_REASONS: Mapping[str, type[StrEnum]] = {
+    f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,
+    f"{words.ConditionType.COMPLETE}, {words.ConditionType.FAILED}": words.Ended,
+    words.ConditionType.DEGRADED: words.Hindrance,
+    "Trials": words.Failure,
+    "Events": words.Told,
+}
 _NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
 
 
@@ -55,6 +69,66 @@ def _shown(default: Any) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
+def algorithms() -> str:
+    """Return the page of samplers and pruners, from their tables and Optuna's signatures."""
+    lines = [
+        "# Samplers and pruners",
+        "",
+        "Generated from `kubestudy.api.algorithms` and Optuna's signatures;"
+        " [the manifest](../manifest.md#sampler-and-pruner) explains.",
+        "",
+        "## Samplers",
+        "",
+        "| name | several objectives | learns from broken constraints | |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{s.name}` | {_yes(s.several_objectives)} | {_yes(s.constraints)} | {s.meaning} |"
+        for s in SAMPLERS.values()
+    ]
+    for sampler in SAMPLERS.values():
+        lines += _options(sampler, {"seed", "parameters"} if sampler.finite else {"seed"})
+    lines += ["", "## Pruners", "", "| name | |", "|---|---|"]
+    lines += [f"| `{pruner.name}` | {pruner.meaning} |" for pruner in PRUNERS.values()]
+    for pruner in PRUNERS.values():
+        lines += _options(pruner, {pruner.wraps} if pruner.wraps else set())
+    return "\n".join(lines) + "\n"
+
+
+def _options(algorithm: SamplerAlgorithm | PrunerAlgorithm, taken: Set[str]) -> list[str]:
+    known = options_of(class_of(algorithm), taken)
+    wraps = algorithm.wraps if isinstance(algorithm, PrunerAlgorithm) else None
+    if not known and not wraps:
+        return []
+    lines = ["", f"### {algorithm.name}", "", f"`{algorithm.target}`", ""]
+    lines += ["| option | type | default |", "|---|---|---|"]
+    if wraps:
+        lines.append(f"| `{wraps}` | another pruner: `{{name: ..., options: {{...}}}}` | |")
+    defaults = inspect.signature(class_of(algorithm)).parameters
+    for name, hint in known.items():
+        default = "required" if name in algorithm.required else f"`{json.dumps(defaults[name].default)}`"
+        lines.append(f"| `{name}` | {type_name(hint).replace('|', 'or')} | {default} |")
+    return lines
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else ""
+
+
+def reasons() -> str:
+    """Return the page of the reasons that conditions, trials and events have."""
+    lines = [
+        "# Every reason",
+        "",
+        "Generated from `kubestudy.api.reasons`. What to do about them:"
+        " [the operator](../operator.md#when-something-is-wrong), [troubleshooting](../troubleshooting.md).",
+    ]
+    for title, reasons in _REASONS.items():
+        lines += ["", f"## {title}", "", inspect.getdoc(reasons) or "", "", "| reason | |", "|---|---|"]
+        lines += [f"| `{reason}` | {reason.meaning} |" for reason in reasons]  # type: ignore[attr-defined]
+    return "\n".join(lines) + "\n"
+
+
 def settings() -> str:
     """Return the page of the operator's settings."""
     lines = [
@@ -81,7 +155,13 @@ def chart() -> str:
 
 def files() -> dict[str, str]:
     """Return the pages' texts by file name."""
-    return {"study.md": study(), "settings.md": settings(), "chart.md": chart()}
+    return {
+        "study.md": study(),
+        "algorithms.md": algorithms(),
+        "reasons.md": reasons(),
+        "settings.md": settings(),
+        "chart.md": chart(),
+    }
 
 
 if __name__ == "__main__":

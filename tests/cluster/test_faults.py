@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, Cluster, start_operator
-from support.cluster.faulty import FaultyProxy
+from support.cluster.faulty import FaultyProxy, HangingProxy
 from support.cluster.studies import Study, simulated_study
 from support.wait import until
 
@@ -146,3 +146,35 @@ def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
     operator = start_operator(cluster, folder, f"--namespace={namespace}", "--no-leader-election")
     until(lambda: not any(path.exists() for path in journals), what="the history to be deleted")
     assert operator.stop() == 0
+
+
+def _when(log: Path, words: str) -> str:
+    """Return the time that stands before the last line of a log that holds some words."""
+    return [line for line in log.read_text().splitlines() if words in line][-1][: len("2026-01-31 12:00:00,000")]
+
+
+def test_a_leader_whose_api_server_hangs_gives_way_before_its_standby_leads(
+    own_cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    cluster = own_cluster
+    cluster.kubectl(
+        "create", "rolebinding", "lease", "-n", namespace, "--clusterrole=cluster-admin",
+        "--serviceaccount=kubestudy-system:kubestudy-operator",
+    )  # fmt: skip
+    flags = (f"--namespace={namespace}", f"--lease-namespace={namespace}")
+    token = cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    with HangingProxy(cluster.control_plane.url, cluster.control_plane.folder / "ca.crt") as proxy:
+        kubeconfig = write_kubeconfig(folder / "kubeconfig", {"server": proxy.url}, token)
+        first = start_operator(cluster, folder, *flags, environment={"KUBECONFIG": str(kubeconfig)})
+        study = Study(cluster, namespace).apply(simulated_study(run_for="3s", budget={"maxTrials": 12}, parallelism=2))
+        until(lambda: study.status.get("trials", {}).get("complete"), what="a complete trial")
+        second = start_operator(cluster, folder / "second", *flags, f"--storage={folder / 'storage'}")
+        until(lambda: second.ready, what="a ready standby")
+        time.sleep(3)  # the standby has looked at the Lease once, as it would have for long
+        proxy.hang()
+        assert first.process.wait(60) == 1
+        until(lambda: "leading as" in second.log.read_text(), seconds=60, what="the standby's turn")
+    assert _when(first.log, "is lost: it was not renewed in time") < _when(second.log, "leading as")
+    status = study.until_phase("Complete", seconds=120)
+    assert (status["trials"]["total"], status["trials"]["complete"]) == (12, 12)
+    assert second.stop() == 0

@@ -25,7 +25,7 @@ from support.wait import until
 
 pytestmark = pytest.mark.timeout(900)
 
-SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/kubestudy-operator:http/proxy"
+SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/kubestudy-operator:history/proxy"
 
 
 class User:

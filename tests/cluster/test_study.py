@@ -235,7 +235,8 @@ def test_a_quota_is_waited_for(cluster: Cluster, study: Study) -> None:
     }
     cluster.apply(quota, namespace=study.namespace)
     study.apply(simulated_study(budget={"maxTrials": 3}, parallelism=3, run_for="2s"))
-    until(lambda: (study.condition("Degraded") or {}).get("reason") == "QuotaExceeded", what="QuotaExceeded")
+    waits = until(lambda: study.waits_for_room, what="WaitingForRoom")
+    assert "exceeded quota: few" in waits
     status = study.until_phase("Complete")
     assert status["trials"]["complete"] == 3
     assert not study.holds("Degraded")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from enum import EnumType
 from pathlib import Path
 
 import pytest
 import yaml
 
+from kubestudy.api import reasons
 from kubestudy.api.validation import validate
 from kubestudy.search.search_checks import search_problems
 from support.manifests import manifest
@@ -33,6 +35,13 @@ def test_the_committed_references_are_the_generated_ones() -> None:
     module = module_at(DOCS / "make_reference.py")
     committed = {path.name: path.read_text() for path in module.FOLDER.glob("*.md")}
     assert committed == module.files(), "run make chart docs and commit what they write"
+
+
+@pytest.mark.parametrize("page", ["operator", "troubleshooting"])
+def test_reasons_that_tables_name_are_ones_that_are_given(page: str) -> None:
+    known = {word for kind in vars(reasons).values() if isinstance(kind, EnumType) for word in kind}
+    rows = re.findall(r"^\| (.*?) \|", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE)
+    assert [word for row in rows for word in re.findall(r"`([A-Z][A-Za-z]+)`", row) if word not in known] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "trainer-image/README.md"])

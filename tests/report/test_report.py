@@ -95,6 +95,45 @@ def test_one_objective(study: Callable[..., Any], show: Callable[..., Any]) -> N
     assert Path(page.page.url.removeprefix("file://")).read_text().count("plotly.js v") == 1
 
 
+def reporting(*values: float, steps: int = 4) -> Complete:
+    """Complete, having reported more than the objectives."""
+    curve = tuple((i, values[0] + 1 / i) for i in range(1, steps + 1))
+    return Complete(
+        values,
+        {"y": curve, "train_loss": curve, EVIL: curve, "size": ((1, 7.0),)},
+        metrics={"y": values[0], "train_loss": 0.25, EVIL: math.nan, "size": 7.0},
+    )
+
+
+def test_every_reported_metric_is_shown(study: Callable[..., Any], show: Callable[..., Any]) -> None:
+    made = study(parameters=[X, WIDTH])
+    made.run(
+        12, lambda asked: reporting(asked.params["x"]) if asked.number % 4 else Pruned({"val": ((1, 1.0), (2, 2))})
+    )
+    page, plots = show(made)
+    assert [p["title"] for p in plots][:3] == ["Optimisation history", "Intermediate values", "Other metrics"]
+    other = plots[2]
+    assert other["traces"] == 9 + 9 + 3, "a line a trial in each of train_loss, the evil one, and val"
+    assert "train_loss" in other["text"] and "val" in other["text"] and EVIL in other["text"]
+    assert column(page, "best-metrics", 0) == ["train_loss", EVIL[:48].rsplit(" ", 1)[0] + "...", "size"]
+    assert column(page, "best-metrics", 1) == ["0.25", "nan", "7"]
+    assert page.ask("window.hacked === undefined")
+
+
+def test_every_reported_metric_is_shown_of_a_front(study: Callable[..., Any], show: Callable[..., Any]) -> None:
+    made = study(
+        objectives=[{"metric": "y", "goal": "maximize"}, {"metric": "cost", "goal": "minimize"}],
+        parameters=[X, WIDTH],
+    )
+    made.run(12, lambda asked: reporting(asked.params["x"], asked.params["x"]))
+    page, plots = show(made)
+    reported = next(p for p in plots if p["title"] == "Reported metrics")
+    assert reported["traces"] == 3 * 12, "the objective's curve, too"
+    assert column(page, "best-metrics", 0)[0] == "train_loss"
+    assert column(page, "best-metrics", 8) == ["0.25", "nan", "7"]
+    assert "the first 8 of 12 trials" in page.ask("document.body.innerText")
+
+
 def test_several_objectives(study: Callable[..., Any], show: Callable[..., Any]) -> None:
     made = study(
         objectives=[{"metric": "y", "goal": "maximize"}, {"metric": "cost", "goal": "minimize"}],

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubestudy.api.reasons import Hindrance
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.search.search import OptunaSearch
 from kubestudy.search.storage import open_storage
 from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event, Trouble
-from kubestudy.study.trial import End, Observed, Result, Sample, Suggestion, TrialPhase
+from kubestudy.study.ports import Event
+from kubestudy.study.trial import End, Observed, Result, Sample, Suggestion, TrialPhase, Wait, WaitKind
 from kubestudy.study.view import View
 
 MOST_CALLS = 30_000
+NO_IMAGE = Wait(WaitKind.START, "ErrImagePull (container trainer): not found", Hindrance.TRIAL_WAITING)
+NO_ROOM = Wait(WaitKind.ROOM, "Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
 
 
 class Crash(Exception):  # noqa: N818 - an event of the simulation, no error of the code under test
@@ -26,10 +29,10 @@ class Crash(Exception):  # noqa: N818 - an event of the simulation, no error of 
 
 @dataclass
 class Run:
-    """One execution of a trial. `left` seconds of work, then its script's end."""
+    """One execution of a trial: it waits for a place while `started` is None; `left` seconds of work, then its end."""
 
     trial: Suggestion
-    started: float
+    started: float | None
     left: float
     stopped: bool = False
     end: End | None = None
@@ -55,12 +58,15 @@ def interrupted(_: Suggestion) -> End:
 class World:
     """What survives a crash: the time, the running trials, and a record of everything that was done.
 
-    `script` says how the n-th execution of a trial ends when it is left to itself; `seconds` how long it works.
+    `script` says how the n-th execution of a trial ends when it is left to itself; `seconds` how long it works;
+    `slots` how many there is room for at once, if not for all; `startable` whether one that has its place runs at all.
     """
 
     script: Callable[[Suggestion, int], End] = lambda trial, _: completes(trial)
     seconds: Callable[[int], float] = lambda _: 20.0
     gpus: int = 0
+    slots: int | None = None
+    startable: Callable[[int], bool] = lambda _: True
     curve: Callable[[Suggestion, float], float] | None = None
     busy: Callable[[int], float] | None = None
     measure: Callable[[int], Mapping[str, float]] = lambda _: {}
@@ -86,11 +92,24 @@ class World:
     def alive(self) -> list[Run]:
         return [run for run in self.runs.values() if run.end is None]
 
+    def placed(self) -> list[Run]:
+        return [run for run in self.alive() if run.started is not None]
+
+    def waiting(self) -> list[Run]:
+        return [run for run in self.alive() if run.started is None]
+
+    def place(self) -> None:
+        """Give those that wait a place, first come, first served."""
+        for run in self.waiting():
+            if self.slots is None or len(self.placed()) < self.slots:
+                run.started = self.now
+
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
+        self.place()
         for number, run in self.runs.items():
             if run.end is None:
-                run.left -= seconds
+                run.left -= 0 if run.started is None else seconds
                 if run.stopped:
                     run.end = End(False, True, "Stopped", "it was told to stop", None, gpu_seconds=1.0)
                 elif run.left <= 0:
@@ -135,38 +154,38 @@ class SimulatedRuntime:
     def capacity(self) -> int | None:
         return None if self.limit is None else max(0, self.limit - len(self.world.alive()))
 
-    def trouble(self) -> Trouble | None:
-        return None
-
     def job_of(self, number: int) -> str | None:
         return f"demo-{number}"
 
     async def observe(self) -> Sequence[Observed]:
-        return [
-            Observed(
-                number,
-                TrialPhase.RUNNING if run.end is None else TrialPhase.ENDED,
-                run.started,
-                self.world.gpus,
-                f"http://{number}" if self.world.curve else None,
-                run.end,
-            )
-            for number, run in sorted(self.world.runs.items())
-        ]
+        return [self._observed(number, run) for number, run in sorted(self.world.runs.items())]
+
+    def _observed(self, number: int, run: Run) -> Observed:
+        world = self.world
+        if run.end is not None:
+            started = None if run.end.never_started else run.started
+            return Observed(number, TrialPhase.ENDED, started, world.gpus, end=run.end)
+        if run.started is None:
+            return Observed(number, TrialPhase.PENDING, wait=NO_ROOM)
+        if not world.startable(number):
+            return Observed(number, TrialPhase.PENDING, placed=True, wait=NO_IMAGE)
+        url = f"http://{number}" if world.curve else None
+        return Observed(number, TrialPhase.RUNNING, run.started, world.gpus, url)
 
     async def launch(self, trial: Suggestion) -> None:
         world = self.world
         if trial.number in world.runs:
             return
         world.executions[trial.number] = world.executions.get(trial.number, 0) + 1
-        world.runs[trial.number] = Run(trial, world.now, world.seconds(trial.number))
+        world.runs[trial.number] = Run(trial, None, world.seconds(trial.number))
+        world.place()
         world.most_live = max(world.most_live, len(world.alive()))
 
     async def stop(self, number: int) -> None:
         if number in self.world.runs:
             self.world.runs[number].stopped = True
 
-    async def forget(self, number: int) -> None:
+    async def forget(self, number: int, *, failed: bool = False) -> None:
         run = self.world.runs.get(number)
         if run is not None and run.end is not None:
             del self.world.runs[number]
@@ -197,7 +216,7 @@ class SimulatedMetrics:
         for trial in trials:
             run = self.world.runs.get(trial.number)
             if run is not None and self.world.curve is not None:
-                passed = self.world.now - run.started
+                passed = self.world.now - (run.started or self.world.now)
                 readings[trial.number] = [Sample("loss", int(passed), self.world.curve(run.trial, passed))]
                 if self.world.busy is not None:
                     readings[trial.number].append(Sample("DCGM_FI_DEV_GPU_UTIL", 0, self.world.busy(trial.number)))

@@ -2,19 +2,20 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* A release may be called a.b, a Service may not. */}}
 {{- define "kubestudy.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name (include "kubestudy.name" .) -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
 {{- else if contains (include "kubestudy.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "kubestudy.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- $name = .Release.Name -}}
 {{- end -}}
+{{- $name | replace "." "-" | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "kubestudy.selector" -}}
-app.kubernetes.io/name: {{ include "kubestudy.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "kubestudy.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "kubestudy.labels" -}}
@@ -22,6 +23,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* The labels of an object with those that a value adds; of two alike the value's. Takes a list: the root, the value. */}}
+{{- define "kubestudy.labelsWith" -}}
+{{- $own := include "kubestudy.labels" (first .) | fromYaml -}}
+{{- toYaml (merge (deepCopy (last .)) $own) -}}
 {{- end -}}
 
 {{- define "kubestudy.account" -}}
@@ -36,51 +43,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (include "kubestudy.fullname" .) .Values.storage.persistence.existingClaim -}}
 {{- end -}}
 
+{{/* Whether the histories are on a database server: a SQLite file is on the volume, as journals are. */}}
 {{- define "kubestudy.database" -}}
-{{- if or .Values.storage.url .Values.storage.urlSecret.name -}}true{{- end -}}
+{{- if or .Values.storage.urlSecret.name (and .Values.storage.url (not (hasPrefix "sqlite" .Values.storage.url))) -}}true{{- end -}}
 {{- end -}}
 
 {{/* What the operator calls in each namespace that it looks after. */}}
 {{- define "kubestudy.rules" -}}
 - {apiGroups: [kubestudy.dev], resources: [hyperparameterstudies], verbs: [list, watch]}
 - {apiGroups: [kubestudy.dev], resources: [hyperparameterstudies/status], verbs: [patch]}
-- {apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, watch]}
+- {apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, patch, watch]}
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
-- {apiGroups: [""], resources: [events], verbs: [create]}
+- {apiGroups: [""], resources: [events], verbs: [create, list]}
+- {apiGroups: [resource.k8s.io], resources: [resourceclaims, resourceclaimtemplates], verbs: [get]}
 {{- end -}}
 
 {{- define "kubestudy.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The storage, as the operator and Optuna Dashboard are told of it. */}}
 {{- define "kubestudy.storage" -}}
 {{- if .Values.storage.urlSecret.name -}}
 - name: KUBESTUDY_STORAGE
-  valueFrom: {secretKeyRef: {name: {{ .Values.storage.urlSecret.name }}, key: {{ .Values.storage.urlSecret.key }}}}
+  valueFrom: {secretKeyRef: {name: {{ .Values.storage.urlSecret.name | quote }}, key: {{ .Values.storage.urlSecret.key | quote }}}}
 {{- else -}}
 - {name: KUBESTUDY_STORAGE, value: {{ default "/var/lib/kubestudy" .Values.storage.url | quote }}}
 {{- end -}}
 {{- end -}}
 
-{{- define "kubestudy.restricted" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
-{{- end -}}
-
-{{- define "kubestudy.restrictedPod" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
 {{/* Optuna Dashboard's container, but for its mounts. */}}
 {{- define "kubestudy.dashboard" -}}
 name: optuna-dashboard
-image: {{ include "kubestudy.image" . }}
+image: {{ include "kubestudy.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args: [dashboard, --host=0.0.0.0, --port=8081]
 env:
@@ -88,7 +87,7 @@ env:
 ports:
 - {name: optuna, containerPort: 8081}
 resources: {{- toYaml .Values.optunaDashboard.resources | nindent 2 }}
-securityContext: {{- include "kubestudy.restricted" . | nindent 2 }}
+securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end -}}
 
 {{- define "kubestudy.dashboardName" -}}
@@ -98,7 +97,7 @@ securityContext: {{- include "kubestudy.restricted" . | nindent 2 }}
 {{/* Where pods may run. */}}
 {{- define "kubestudy.placement" -}}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -114,9 +113,20 @@ affinity: {{- toYaml . | nindent 2 }}
 {{/* The labels of the pods that serve Optuna Dashboard: the operator's own, or a Deployment's. */}}
 {{- define "kubestudy.dashboardSelector" -}}
 {{- if include "kubestudy.database" . -}}
-app.kubernetes.io/name: {{ include "kubestudy.dashboardName" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "kubestudy.dashboardName" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- else -}}
 {{ include "kubestudy.selector" . }}
 {{- end -}}
+{{- end -}}
+
+{{/* Shares of a GPU as JSON, names before patterns: the operator takes the first that fits. */}}
+{{- define "kubestudy.gpuResources" -}}
+{{- $names := list -}}
+{{- $patterns := list -}}
+{{- range $name, $share := . -}}
+{{- $pair := printf "%s:%s" (toJson $name) (toJson $share) -}}
+{{- if regexMatch "[*?[]" $name -}}{{- $patterns = append $patterns $pair -}}{{- else -}}{{- $names = append $names $pair -}}{{- end -}}
+{{- end -}}
+{{- printf "{%s}" (join "," (concat $names $patterns)) -}}
 {{- end -}}

@@ -180,11 +180,13 @@ class Operator:
     Attributes:
         process: The process.
         port: The port of its probes and metrics.
+        history_port: The port of studies' histories.
         log: Its log.
     """
 
     process: forks.Process
     port: int
+    history_port: int
     log: Path
 
     @property
@@ -217,13 +219,13 @@ def start_operator(
         arguments: More flags.
         environment: More variables.
     """
-    port = processes.free_port()
+    port, history_port = processes.free_port(), processes.free_port()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "operator.log"
     command = [
-        "operator", f"--storage={folder / 'storage'}", f"--health-port={port}", "--health-address=127.0.0.1",
-        f"--lease-namespace={NAMESPACE}", *arguments,
+        "operator", f"--storage={folder / 'storage'}", f"--health-port={port}", f"--history-port={history_port}",
+        "--health-address=127.0.0.1", f"--lease-namespace={NAMESPACE}", *arguments,
     ]  # fmt: skip
     variables = {"KUBECONFIG": str(cluster.operator_kubeconfig()), **(environment or {})}
     with log.open("ab") as file:
-        return Operator(forks.start(command, folder, variables, file), port, log)
+        return Operator(forks.start(command, folder, variables, file), port, history_port, log)

@@ -80,6 +80,7 @@ def _fork(base: Path, namespace: str, point: int) -> int:
                 "namespaces": (namespace,),
                 "leader_election": False,
                 "health_port": 0,
+                "history_port": 0,
                 "health_address": "127.0.0.1",
             }
         )

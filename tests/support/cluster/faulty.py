@@ -1,4 +1,4 @@
-"""A proxy in front of the real API server that disturbs what passes: a crowded server, watches that break."""
+"""Proxies in front of the real API server that disturb what passes: a crowded server, watches that break, no answer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
@@ -18,10 +19,8 @@ _CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason":
             "message": "too many requests, please try again later"}  # fmt: skip
 
 
-class FaultyProxy:
-    """Refuses every third creation or deletion of a Job (429), breaks every watch soon, and ends each third with 410.
-
-    Use it as a context manager.
+class Proxy:
+    """Passes on what it is asked. Use it as a context manager.
 
     Args:
         server: The API server's URL.
@@ -36,7 +35,7 @@ class FaultyProxy:
         self.counts: Counter[str] = Counter()
         self.url = ""
 
-    def __enter__(self) -> FaultyProxy:
+    def __enter__(self) -> Self:
         """Start it."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(30)
@@ -63,19 +62,11 @@ class FaultyProxy:
         await self._runner.cleanup()
         await self._session.close()
 
-    def _every_third(self, what: str) -> bool:
-        self.counts[what] += 1
-        return self.counts[what] % 3 == 0
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        watch = request.query.get("watch") in ("true", "True", "1")
-        if request.method in ("POST", "DELETE") and "/jobs" in request.path and self._every_third("jobs"):
-            return web.json_response(_CROWDED, status=429, headers={"Retry-After": "1"})
-        if watch and "resourceVersion" in request.query:
-            self.counts["watches"] += 1
-            # Each resource's third, not everybody's: three resources are watched in turn.
-            if self._every_third(request.path):
-                return web.json_response({"type": "ERROR", "object": _GONE})  # as the real one says it
+        return await self._pass(request)
+
+    async def _pass(self, request: web.Request, watch_seconds: float | None = None) -> web.StreamResponse:
+        """Pass a request on; break a watch off after some seconds, where told to."""
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(
@@ -84,14 +75,63 @@ class FaultyProxy:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-length", "transfer-encoding")}
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
-            if not watch:
+            if not _is_watch(request):
                 await response.write(await answer.read())
                 await response.write_eof()
                 return response
             with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(_WATCH_SECONDS):
+                async with asyncio.timeout(watch_seconds):
                     async for chunk in answer.content.iter_any():
-                        await response.write(chunk)
+                        await self._forward(response, chunk)
             if request.transport is not None:
                 request.transport.abort()  # in the middle of a line, for all it knows
             return response
+
+    async def _forward(self, response: web.StreamResponse, chunk: bytes) -> None:
+        await response.write(chunk)
+
+
+def _is_watch(request: web.Request) -> bool:
+    return request.query.get("watch") in ("true", "True", "1")
+
+
+class FaultyProxy(Proxy):
+    """Refuses every third creation or deletion of a Job (429), breaks every watch soon, ends each third with 410."""
+
+    def _every_third(self, what: str) -> bool:
+        self.counts[what] += 1
+        return self.counts[what] % 3 == 0
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method in ("POST", "DELETE") and "/jobs" in request.path and self._every_third("jobs"):
+            return web.json_response(_CROWDED, status=429, headers={"Retry-After": "1"})
+        if _is_watch(request) and "resourceVersion" in request.query:
+            self.counts["watches"] += 1
+            # Each resource's third, not everybody's: three resources are watched in turn.
+            if self._every_third(request.path):
+                return web.json_response({"type": "ERROR", "object": _GONE})  # as the real one says it
+        return await self._pass(request, _WATCH_SECONDS)
+
+
+class HangingProxy(Proxy):
+    """Passes everything on until it is told to hang: from then on nothing is answered, and no connection ends."""
+
+    def __init__(self, server: str, authority: Path) -> None:
+        super().__init__(server, authority)
+        self._hanging = threading.Event()
+
+    def hang(self) -> None:
+        """Answer nothing from now on."""
+        self._hanging.set()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        await self._hang()
+        return await self._pass(request)
+
+    async def _forward(self, response: web.StreamResponse, chunk: bytes) -> None:
+        await self._hang()
+        await super()._forward(response, chunk)
+
+    async def _hang(self) -> None:
+        if self._hanging.is_set():
+            await asyncio.sleep(3600)

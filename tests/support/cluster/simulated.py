@@ -50,19 +50,20 @@ def up(access: Access, folder: Path, nodes: int = 2, gpus: int = 1000) -> None:
         ],
         folder,
     )  # fmt: skip
-    made = [_node(number, gpus) for number in range(nodes)]
+    made = [node(f"simulated-{number}", gpus) for number in range(nodes)]
     access.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
     access.kubectl("wait", "--for=condition=Ready", "nodes", "-l", "kubestudy.dev/simulated", "--timeout=180s")
 
 
-def _node(number: int, gpus: int) -> dict[str, object]:
+def node(name: str, gpus: int) -> dict[str, object]:
+    """Return a simulated node of so many GPUs."""
     size = {"cpu": "10k", "memory": "10Ti", "pods": "100k", "nvidia.com/gpu": str(gpus)}
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
-            "name": f"simulated-{number}",
-            "labels": {**LABEL, "kubernetes.io/hostname": f"simulated-{number}"},
+            "name": name,
+            "labels": {**LABEL, "kubernetes.io/hostname": name},
         },
         "spec": {"taints": [{"key": TOLERATION["key"], "effect": "NoSchedule"}]},
         "status": {"allocatable": size, "capacity": size, "phase": "Running"},

@@ -108,6 +108,12 @@ class Study:
         found = self.condition(kind)
         return bool(found and found["status"] == "True")
 
+    @property
+    def waits_for_room(self) -> str | None:
+        """What it says of waiting for room, while it does."""
+        progressing = self.condition("Progressing")
+        return progressing["message"] if progressing and progressing["reason"] == "WaitingForRoom" else None
+
     def until_phase(self, phase: str, seconds: float = 300) -> Any:
         """Wait until its phase is shown for its newest generation; return the status."""
 

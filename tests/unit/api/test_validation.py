@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 
 from kubestudy.api.validation import validate
 from kubestudy.search.search_checks import search_problems
-from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, template
+from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, manifest, spec_of, template
 
 IN_TRAINER = "spec.jobTemplate.spec.template.spec.containers[0]"
+
+GPUS = (
+    "nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", "amd.com/gpu", "gpu.intel.com/i915",
+    "gpu.intel.com/xe",
+)  # fmt: skip
 
 
 def problems(data: Any) -> dict[str, str]:
@@ -50,6 +55,13 @@ def resources(**limits: Any) -> dict[str, Any]:
     return manifest(container={"resources": {"limits": limits}})
 
 
+def claims(*names: str, **spec: Any) -> dict[str, Any]:
+    data = manifest(**spec)
+    pod = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["resourceClaims"] = [{"name": name, "resourceClaimTemplateName": "one-gpu"} for name in names]
+    return data
+
+
 def test_a_valid_manifest_has_no_problem() -> None:
     assert problems(manifest()) == {}
 
@@ -75,6 +87,8 @@ def test_a_valid_manifest_has_no_problem() -> None:
         manifest(container={"args": ["$(lr)", "$$(other)", "$(KUBESTUDY_STUDY)", "$ (x) $x ${x}"]}),
         manifest(container={"args": ["$(OWN)"], "env": [{"name": "OWN", "value": "1"}]}),
         manifest(container={"args": ["$(ANY)"], "envFrom": [{"configMapRef": {"name": "c"}}]}),
+        *(manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {name: 1}}}) for name in GPUS),
+        claims("gpu", budget={"maxGpuHours": 2}),
         manifest(objectives=[LOSS, {"metric": "time", "goal": "minimize"}]),
         manifest(container={"resources": {"limits": {"cpu": "500m", "memory": "1.5Gi", "nvidia.com/gpu": 2}}}),
     ],
@@ -152,6 +166,17 @@ def test_accepted(data: dict[str, Any]) -> None:
         (manifest(budget={"maxGpuHours": 0}), "spec.budget.maxGpuHours", "above 0"),
         (manifest(budget={"maxGpuHours": math.inf, "maxTrials": 1}), "spec.budget.maxGpuHours", "no finite number"),
         (manifest(budget={"maxGpuHours": 2}), "spec.budget.maxGpuHours", "never used up"),
+        (
+            manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {"gpu.intel.com/millicores": 500}}}),
+            "spec.budget.maxGpuHours",
+            "never used up",
+        ),
+        (
+            manifest(budget={"maxGpuHours": 2}, container={"resources": {"limits": {"nvidia.com/gpu": 0}}}),
+            "spec.budget.maxGpuHours",
+            "never used up",
+        ),
+        (claims(budget={"maxGpuHours": 2}), "spec.budget.maxGpuHours", "never used up"),
         (manifest(budget={"maxDuration": "0s"}), "spec.budget.maxDuration", "above zero"),
         (manifest(budget={"maxDuration": "2 hours"}), "spec.budget.maxDuration", "90s, 45m, 1h30m or 2d"),
         (manifest(budget={"maxDuration": 90}), "spec.budget.maxDuration", "90 is no duration: write it as 90s"),
@@ -185,10 +210,9 @@ def test_accepted(data: dict[str, Any]) -> None:
         (manifest(container={"env": [{"name": "lr"}]}), f"{IN_TRAINER}.env[0].name", "is a parameter too"),
         (manifest(container={"env": [{"name": "KUBESTUDY_X"}]}), f"{IN_TRAINER}.env[0].name", "set by KubeStudy"),
         (resources(cpu="lots"), f"{IN_TRAINER}.resources.limits['cpu']", "no Kubernetes quantity"),
-        (
-            resources(**{"nvidia.com/gpu": "0.5"}),
-            f"{IN_TRAINER}.resources.limits['nvidia.com/gpu']",
-            "must be a whole number",
+        *(
+            (resources(**{name: "0.5"}), f"{IN_TRAINER}.resources.limits['{name}']", "must be a whole number")
+            for name in (*GPUS, "gpu.intel.com/millicores", "example.com/device")
         ),
     ],
 )
@@ -263,6 +287,31 @@ def test_every_fault_is_reported_at_once() -> None:
         "spec.budget.maxFailedTrials",
         f"{IN_TRAINER}.args[1]",
     }
+
+
+def test_problems_come_in_the_order_of_the_manifest() -> None:
+    data = manifest(
+        objectives=[{**LOSS, "goal": "down"}],
+        parameters=[
+            {**LR, "low": 5},
+            {"name": "c", "type": "categorical", "choices": [None, "a", "a"]},
+            {"type": "int"},
+        ],
+        container={"args": ["--lr=$(lr)", 5], "resources": {"limits": {"cpu": "x"}}},
+        constraints=[{"metric": "m"}],
+    )
+    assert list(problems(data)) == [
+        "spec.objectives[0].goal",
+        "spec.parameters[0].low",
+        "spec.parameters[1].choices[0]",
+        "spec.parameters[1].choices[2]",
+        "spec.parameters[2].name",
+        "spec.parameters[2].low",
+        "spec.parameters[2].high",
+        f"{IN_TRAINER}.args[1]",
+        f"{IN_TRAINER}.resources.limits['cpu']",
+        "spec.constraints[0]",
+    ]
 
 
 def test_options_are_judged_beside_every_other_fault() -> None:
@@ -402,6 +451,11 @@ def test_whatever_stands_in_place_of_a_field_there_is_an_answer(changes: list[tu
         assert problem.sentence
 
 
+@pytest.mark.parametrize(("text", "seconds"), [(None, 3600), ("0s", 0), ("2d", 172_800)])
+def test_how_long_the_job_of_a_failed_trial_stays(text: str | None, seconds: float) -> None:
+    assert spec_of(failedJobsHistoryTTL=text).failed_jobs_history_seconds == seconds
+
+
 CONSTRAINT = {"metric": "latency", "max": 2.0}
 POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
 
@@ -427,6 +481,8 @@ POWER = {"promql": "sum(power)", "goal": "minimize", "name": "power"}
         ),
         ({"settlingTime": "soon"}, "spec.settlingTime", "is no duration"),
         ({"settlingTime": 30}, "spec.settlingTime", "is no duration: write it as 90s"),
+        ({"failedJobsHistoryTTL": "an hour"}, "spec.failedJobsHistoryTTL", "is no duration: write it as 90s"),
+        ({"failedJobsHistoryTtl": "1h"}, "spec.failedJobsHistoryTtl", "did you mean failedJobsHistoryTTL?"),
         ({"objectives": [{**POWER, "name": "a b"}]}, "spec.objectives[0].name", "is no metric's name"),
     ],
 )

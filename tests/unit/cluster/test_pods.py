@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from kubestudy.cluster.pods import PodView, end_of, last_line, observe, pod_view
-from kubestudy.study.trial import TrialPhase
+from kubestudy.cluster.ends import end_of, last_line
+from kubestudy.cluster.job_stages import Objects, Present, Rules
+from kubestudy.cluster.job_view import JobView, job_view
+from kubestudy.cluster.pods import PodView, pod_view
+from kubestudy.cluster.trial_job import step
+from kubestudy.study.trial import Observed, TrialPhase
 
 AT = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T12:00:10Z"
@@ -32,9 +36,16 @@ def terminated(code: int, reason: str = "Error", message: str = "") -> dict[str,
     }
 
 
-def job(kind: str | None = None, reason: str = "") -> dict[str, Any]:
+def job(kind: str | None = None, reason: str = "") -> JobView:
     conditions = [{"type": kind, "status": "True", "reason": reason, "message": "m"}] if kind else []
-    return {"metadata": {}, "spec": {"activeDeadlineSeconds": 60}, "status": {"conditions": conditions}}
+    return job_view({"metadata": {}, "spec": {"activeDeadlineSeconds": 60}, "status": {"conditions": conditions}})
+
+
+def observe(number: int, job: JobView, pods: list[PodView], gpus: float, port: int) -> Observed:
+    objects = Objects(job, tuple((job.uid, pod) for pod in pods))
+    observed = step(Present(job.uid), number, objects, 0.0, Rules(gpus=gpus, port=port)).observed
+    assert observed is not None
+    return observed
 
 
 def test_a_running_trial_can_be_read_at_its_pods_address() -> None:

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from kubestudy.cluster import runtime as module
+from kubestudy.cluster import requests as module
 from kubestudy.cluster.api import ApiError, ConflictError, NotFoundError
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.names import job_name
 from kubestudy.cluster.runtime import ClusterRuntime
-from kubestudy.study.trial import Suggestion, TrialPhase
+from kubestudy.planning.backoff import Backoff
+from kubestudy.planning.starts import Starts
+from kubestudy.study.active import ActiveTrial, Stage, on_their_way
+from kubestudy.study.trial import Suggestion, TrialPhase, WaitKind
 from support.manifests import spec_of
 
 UID = "0b2f7714-0000-4000-8000-000000000000"
@@ -24,9 +27,13 @@ NAME = job_name("demo", UID, 0)
 
 
 class Api:
-    """Remembers what was asked of it; creation fails with whatever is in `refusals`, first to last."""
+    """Remembers what was asked of it; creation fails with whatever is in `refusals`, first to last.
 
-    def __init__(self) -> None:
+    What it creates gets the next of `uids`.
+    """
+
+    def __init__(self, uids: tuple[str, ...]) -> None:
+        self.uids = list(uids)
         self.created: list[Mapping[str, Any]] = []
         self.deleted: list[str] = []
         self.refusals: list[ApiError] = []
@@ -36,7 +43,7 @@ class Api:
         if self.refusals:
             raise self.refusals.pop(0)
         self.created.append(body)
-        return {}
+        return {**body, "metadata": {**body["metadata"], "uid": self.uids.pop(0), "resourceVersion": "0"}}
 
     async def get(self, path: str, **query: str) -> Any:
         if path not in self.objects:
@@ -50,11 +57,13 @@ class Api:
 class Scene:
     """A runtime with its surroundings and a clock."""
 
-    def __init__(self) -> None:
-        self.api, self.cache, self.now = Api(), Cache(), 1e9
+    def __init__(self, *uids: str) -> None:
+        self.latencies: list[float] = []
+        self.api, self.cache, self.now = Api(uids or ("a",)), Cache(), 1e9
         template = {"spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "a"}]}}}}
         owner = Owner("demo", "ns", UID, template)
-        self.runtime = ClusterRuntime(owner, spec_of(), self.api, self.cache, lambda: self.now)  # type: ignore[arg-type]
+        options: Any = {"clock": lambda: self.now, "launched": self.latencies.append}
+        self.runtime = ClusterRuntime(owner, spec_of(), self.api, self.cache, **options)  # type: ignore[arg-type]
 
     def job(self, uid: str, condition: str | None = None, *, deleted: bool = False, version: int = 1) -> None:
         conditions = [{"type": condition, "status": "True", "reason": "x"}] if condition else []
@@ -86,18 +95,19 @@ class Scene:
 
     async def observed(self) -> Any:
         await asyncio.sleep(0.01)  # requests under way
+        await self.runtime.wait(0)
         found = await self.runtime.observe()
         return found[0] if found else None
 
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(module, "BACKOFF", Backoff(0.001, 0.001))
 
 
 def test_a_launched_trial_is_pending_until_the_watch_tells_more() -> None:
     async def play() -> None:
-        scene = Scene()
+        scene = Scene("first")
         await scene.runtime.launch(TRIAL)
         assert (await scene.observed()).phase is TrialPhase.PENDING
         await scene.runtime.launch(TRIAL)
@@ -111,7 +121,7 @@ def test_a_launched_trial_is_pending_until_the_watch_tells_more() -> None:
 
 def test_an_old_job_of_the_same_name_is_not_taken_for_the_new_one() -> None:
     async def play() -> None:
-        scene = Scene()
+        scene = Scene("old", "new")
         await scene.runtime.launch(TRIAL)
         scene.job("old", "Failed")
         scene.cache.take_in("Pod", False, scene.pod("old", "Failed"))
@@ -135,18 +145,18 @@ def test_a_refused_template_can_be_mended() -> None:
         scene = Scene()
         scene.api.refusals = [ApiError(422, "Invalid", "image: bad")] * 3
         await scene.runtime.launch(TRIAL)
-        assert scene.runtime.capacity() is None
         await asyncio.sleep(0.001)
-        await scene.runtime.observe()
-        trouble = scene.runtime.trouble()
-        assert trouble is not None and trouble.reason == "JobRefused" and "image: bad" in trouble.message
-        assert scene.runtime.capacity() == 0
+        await scene.runtime.wait(0)
+        (observed,) = await scene.runtime.observe()
+        assert observed.wait is not None and observed.wait.kind is WaitKind.REFUSED
+        assert observed.wait.hindrance == "JobRefused" and "image: bad" in observed.wait.message
+        assert Starts().allowed(on_their_way({0: ActiveTrial(TRIAL, Stage.LIVE, observed)}), 0.0) == 0
         template = {"spec": {"template": {"spec": {"containers": [{"name": "trainer", "image": "mended"}]}}}}
         scene.runtime.owner = Owner("demo", "ns", UID, template)
         await asyncio.sleep(0.1)
         (created,) = scene.api.created
         assert created["spec"]["template"]["spec"]["containers"][0]["image"] == "mended"
-        assert scene.runtime.trouble() is None
+        assert (await scene.observed()).wait is None
 
     asyncio.run(play())
 
@@ -183,5 +193,24 @@ def test_a_stopped_trial_lives_until_its_pods_are_gone() -> None:
         scene.cache.take_in("Pod", True, scene.pod("a", "Running"))
         ended = await scene.observed()
         assert ended.phase is TrialPhase.ENDED and ended.end.interrupted
+
+    asyncio.run(play())
+
+
+def test_only_a_job_that_takes_an_ended_ones_place_has_a_latency() -> None:
+    """An end whose place nobody took, since parallelism was lowered, is not measured against a later launch."""
+
+    async def play() -> None:
+        scene = Scene("a", "b")
+        await scene.runtime.launch(TRIAL)
+        scene.job("a", "Failed")
+        scene.cache.take_in("Pod", False, scene.pod("a", "Failed"))
+        await scene.observed()
+        await scene.runtime.forget(0)
+        await scene.runtime.wait(0)
+        scene.now += 500
+        await scene.runtime.launch(Suggestion(1, {"lr": 0.1}))
+        await asyncio.sleep(0.01)
+        assert scene.latencies == []
 
     asyncio.run(play())

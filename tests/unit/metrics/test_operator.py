@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
+
 from kubestudy.api.status import BestTrial, Condition, StudyStatus, TrialCounts, Used
 from kubestudy.api.study import Budget
 from kubestudy.metrics.own import OperatorMetrics
@@ -49,3 +53,12 @@ def test_reasons_of_failures_are_bounded() -> None:
     lines = [x for x in metrics.text().decode().splitlines() if x.startswith("kubestudy_trial_failures_total")]
     assert len(lines) == 51
     assert 'reason="Other"} 450.0' in "\n".join(lines)
+
+
+def test_the_process_and_its_start_are_told() -> None:
+    text = OperatorMetrics().text().decode()
+    found = {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)}
+    assert abs(found["kubestudy_operator_start_time_seconds"] - time.time()) < 60
+    assert found["process_open_fds"] > 2
+    assert found["process_resident_memory_bytes"] > os.sysconf("SC_PAGE_SIZE")
+    assert found["process_start_time_seconds"] < time.time()

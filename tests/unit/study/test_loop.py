@@ -9,20 +9,30 @@ from typing import Any
 
 import pytest
 
-from kubestudy.api.study import HyperparameterStudy
+from kubestudy.api.study import HyperparameterStudy, Metadata
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import open_storage
-from kubestudy.study.loop import (
+from kubestudy.study.conclusion import (
     INTERRUPTION_LIMIT_SECONDS,
     INTERRUPTION_SECONDS,
     INTERRUPTIONS_TOLERATED,
-    StudyLoop,
 )
+from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import End, Result, Suggestion
 from support.manifests import LR, study_of
-from support.simulated import Listener, World, completes, crash_everywhere, fails, interrupted, loop_of, run
+from support.simulated import (
+    Listener,
+    SimulatedRuntime,
+    World,
+    completes,
+    crash_everywhere,
+    fails,
+    interrupted,
+    loop_of,
+    run,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -353,3 +363,17 @@ def test_how_busy_gpus_were_is_kept_with_the_trial(journal: Path) -> None:
     world = World(seconds=lambda _: 30.0, curve=lambda *_: 0.5, busy=lambda number: 60.0 + number)
     run(study(budget={"maxTrials": 2}), world, journal)
     assert [record.gpu_utilization for record in records(journal)] == [60.0, 61.0]
+
+
+def test_a_change_that_comes_while_the_run_ends_is_not_lost(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    larger = study(budget={"maxTrials": 8}).model_copy(update={"metadata": Metadata(name="example", generation=2)})
+
+    async def change_while_draining(runtime: SimulatedRuntime) -> None:
+        if loop.study is not larger:
+            loop.update(larger)
+
+    monkeypatch.setattr(SimulatedRuntime, "drain", change_while_draining)
+    loop = loop_of(study(), world, journal)
+    view = asyncio.run(loop.run())
+    assert (view.status.progress, view.status.observed_generation) == ("8/8", 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,7 +54,15 @@ def ended(
     ],
 )
 def test_what_becomes_of_a_trial(end: End, cause: StopCause | None, expected: Any) -> None:
-    assert outcome_of(end, cause, SPEC) == expected
+    outcome = outcome_of(end, cause, SPEC)
+    assert (outcome if isinstance(outcome, Requeue) else replace(outcome, metrics={})) == expected
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_every_final_value_is_kept_with_what_became_of_a_trial(succeeded: bool) -> None:
+    values = {"loss": 1.0, "train_loss": 2.0}
+    outcome = outcome_of(ended(succeeded=succeeded, values=values), None, SPEC)
+    assert not isinstance(outcome, Requeue) and outcome.metrics == values
 
 
 def test_what_a_trial_says_of_its_failure_is_kept() -> None:

@@ -13,7 +13,7 @@ from kubestudy.planning.ending import Ending
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.study.ports import Progress
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial, status_of, timestamp
 from support.manifests import LOSS, study_of

@@ -16,7 +16,7 @@ class Model(BaseModel):
         frozen=True,
         # "4" is not a number to Kubernetes, so it is none here: what validates here must apply there.
         strict=True,
-        allow_inf_nan=True,  # told apart in checks.py, with a sentence of its own
+        allow_inf_nan=True,  # told apart in checks, with a sentence of its own
     )
 
 

@@ -36,12 +36,14 @@ EXIT_OUT_OF_MEMORY = 4
 # A retry with the same parameters ends the same way.
 EXITS_NOT_RETRIED = frozenset({EXIT_BAD_PARAMETERS, EXIT_NON_FINITE, EXIT_OUT_OF_MEMORY})
 EXIT_STOPPED = 143
+# A shell's codes for what cannot be executed and what cannot be found.
+EXITS_NO_COMMAND = frozenset({126, 127})
 
 TERMINATION_MESSAGE_BYTES = 4096
 
 
 def history_path(namespace: str, name: str, uid: str) -> str:
-    """Return the path of a study's history on the operator's port; whoever may read the study knows its uid."""
+    """Return the path of a study's history on the operator's history port; whoever may read the study knows its uid."""
     return f"/studies/{namespace}/{name}/{uid}/history"
 
 

@@ -52,6 +52,30 @@ def share_of(name: str, shares: Mapping[str, float] = GPU_SHARES) -> float:
     return next((share for pattern, share in shares.items() if fnmatchcase(name, pattern)), 0.0)
 
 
+def is_extended(name: str) -> bool:
+    """Tell whether a resource is a device plugin's: Kubernetes gives those out in whole numbers."""
+    return "/" in name and "kubernetes.io/" not in name
+
+
+def may_hold_gpus(pod: PodSpec) -> bool:
+    """Tell whether a pod may hold GPUs: by a limit of some, by a claim, or by a device that nothing is known of here.
+
+    An operator may be told that such a device is a GPU.
+    """
+    limits = [limit for container in pod.containers for limit in container.resources.limits.items()]
+    return bool(pod.resource_claims) or any(_may_be_gpus(name, quantity) for name, quantity in limits)
+
+
+def _may_be_gpus(name: str, quantity: str | float) -> bool:
+    known = any(fnmatchcase(name, pattern) for pattern in GPU_SHARES)
+    if not is_extended(name) or (known and not share_of(name)):
+        return False
+    try:
+        return number_of(quantity) > 0
+    except ValueError:
+        return True  # which is a problem of its own, found elsewhere
+
+
 def gpu_limits(pod: PodSpec, shares: Mapping[str, float] = GPU_SHARES) -> list[str]:
     """Return the names of the GPU resources that a pod's containers have limits of."""
     names = dict.fromkeys(name for container in pod.containers for name in container.resources.limits)

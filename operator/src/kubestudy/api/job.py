@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from kubestudy.api.base import OpenModel
 
 TRAINER_CONTAINER = "trainer"
+_TRAINER_IMAGE = re.compile(r"(^|/)kubestudy[/-]trainer([-:@].*)?$")
 
 
 class EnvVar(OpenModel):
@@ -39,6 +41,16 @@ class Container(OpenModel):
     working_dir: str | None = None
     resources: Resources = Resources()
     volume_mounts: list[dict[str, Any]] = []
+
+
+def is_trainer_image(image: str | None) -> bool:
+    """Tell whether an image is the ready trainer's: `.../kubestudy/trainer:TAG`, under any registry."""
+    return image is not None and _TRAINER_IMAGE.search(image) is not None
+
+
+def runs_ready_trainer(container: Container) -> bool:
+    """Tell whether a container runs the ready trainer: its image, and no command of another program."""
+    return not container.command and is_trainer_image(container.image)
 
 
 def trainer_among(names: Sequence[str | None]) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kubestudy.api.checks.registry import Checks
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import KIND, HyperparameterStudy
-from kubestudy.api.validation import Check, validate
+from kubestudy.api.validation import validate
 from kubestudy.api.yaml_text import MAX_BYTES, documents
 
 
@@ -27,12 +28,12 @@ def read_text(path: Path) -> str:
         raise ManifestError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
 
 
-def load_all(path: Path, also: Check | None = None) -> list[HyperparameterStudy]:
+def load_all(path: Path, also: Checks | None = None) -> list[HyperparameterStudy]:
     """Read and validate every study of a file; documents of other kinds are passed over.
 
     Args:
         path: The file.
-        also: A further check of each study's spec.
+        also: Further checks of each study's spec.
 
     Raises:
         ManifestError: With every problem of every study in it, or when there is no study in it.
@@ -56,12 +57,12 @@ def load_all(path: Path, also: Check | None = None) -> list[HyperparameterStudy]
     return valid
 
 
-def load(path: Path, also: Check | None = None) -> HyperparameterStudy:
+def load(path: Path, also: Checks | None = None) -> HyperparameterStudy:
     """Read and validate the one study of a file.
 
     Args:
         path: The file.
-        also: A further check of its spec.
+        also: Further checks of its spec.
 
     Raises:
         ManifestError: There is none or more than one, or it is not valid.

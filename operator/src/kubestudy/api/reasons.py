@@ -70,6 +70,7 @@ class Hindrance(_Explained):
     JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
     PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
     JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    CLAIM_MISSING = "ResourceClaimMissing", "a resource claim (template) that jobTemplate names is not there"
     METRICS = "MetricsUnavailable", "Prometheus does not answer"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
     STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
@@ -77,12 +78,12 @@ class Hindrance(_Explained):
 
 
 class Failure(_Explained):
-    """Why a trial failed, or was interrupted, where its program does not say so by a word of its own."""
+    """Why a trial failed, or was interrupted, where its program has no word of its own for it."""
 
     ERROR = "Error", "its program ended with an exit code other than 0"
     BAD_PARAMETERS = "BadParameters", "its program refuses its arguments (exit code 2)"
-    NON_FINITE = "NonFinite", "its loss became NaN or infinite (exit code 3)"
     OUT_OF_MEMORY = "OutOfMemory", "the GPU's memory did not suffice (exit code 4)"
+    COMMAND_NOT_FOUND = "CommandNotFound", "its command is not there or cannot be executed (exit code 126 or 127)"
     OOM_KILLED = "OOMKilled", "it used more memory than its limit allows"
     DEADLINE = "DeadlineExceeded", "it ran longer than activeDeadlineSeconds"
     START_TIMEOUT = "StartTimeout", "it did not start within trialStartTimeout after it got its node"
@@ -91,7 +92,7 @@ class Failure(_Explained):
     NO_RESULT = "NoResult", "it ended without a result"
     INVALID_RESULT = "InvalidResult", "its result cannot be read"
     MISSING_METRIC = "MissingMetric", "its result lacks a metric that the study names"
-    NON_FINITE_METRIC = "NonFiniteMetric", "a metric that the study names is NaN or infinite"
+    NON_FINITE_METRIC = "NonFiniteMetric", "a metric became NaN or infinite (exit code 3)"
     INTERRUPTED_TOO_OFTEN = "InterruptedTooOften", "it was interrupted more than twenty times"
     KILLED = "Killed", "it was killed, most likely for want of memory (on one machine)"
     NOT_STARTED = "NotStarted", "its process could not be started (on one machine)"
@@ -109,7 +110,10 @@ class Failure(_Explained):
 
 
 class Told(_Explained):
-    """Reasons of events that are none of the above."""
+    """Reasons of events, beside those above: events tell when a study ends, is suspended, or something is in its way.
+
+    TrialStopped and TrialRequeued are told on the terminal and in the log only.
+    """
 
     STARTED = "Started", "the study begins"
     RESUMED = "Resumed", "the study goes on after a restart or a suspension"

@@ -1,6 +1,6 @@
-"""The checks between fields in CEL, so that the API server refuses what `checks.py` refuses.
+"""The checks between fields in CEL, so that the API server refuses what `checks` refuses.
 
-Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks.py` and
+Source: Kubernetes' CRD validation rules (`x-kubernetes-validations`). What CEL cannot see stays with `checks` and
 the operator: a Job template's insides, and `choices` and `when`, whose items may be of any type.
 """
 
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kubestudy.api.checks import RESERVED_NAMES, RESERVED_PREFIXES
+from kubestudy.api.algorithms import SAMPLERS
+from kubestudy.api.checks.parameters import RESERVED_NAMES, RESERVED_PREFIXES
 
 Rule = dict[str, str]
 
 _RESERVED = "^(" + "|".join([*RESERVED_NAMES, *(f"{prefix}.*" for prefix in RESERVED_PREFIXES)]) + ")$"
 _NUMERIC = "self.type != 'categorical'"
+_ENDS_BY_ITSELF = " || ".join(
+    f"(has(self.sampler) && self.sampler.name == '{name}')" for name, sampler in SAMPLERS.items() if sampler.finite
+)
 
 
 def _rule(rule: str, message: str, field: str | None = None) -> Rule:
@@ -110,7 +114,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "(has(self.budget) && (has(self.budget.maxTrials) || has(self.budget.maxDuration)"
             " || has(self.budget.maxGpuHours) || has(self.budget.patience)))"
             " || self.objectives.exists(o, has(o.target))"
-            " || (has(self.sampler) && self.sampler.name == 'grid')",
+            f" || {_ENDS_BY_ITSELF}",
             "the study would never end: set maxTrials, maxDuration, maxGpuHours or patience, or a target",
             ".budget",
         ),

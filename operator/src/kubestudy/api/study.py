@@ -6,14 +6,16 @@ The descriptions are what `kubectl explain` prints.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from kubestudy.api.algorithms import NO_PRUNER, PRUNERS, SAMPLERS
 from kubestudy.api.base import Model, OpenModel
 from kubestudy.api.job import JobTemplate
 from kubestudy.api.quantity import DURATION_PATTERN, seconds_of
 from kubestudy.api.status import StudyStatus
+from kubestudy.api.text import alternatives
 from kubestudy.api.values import Value
 
 GROUP = "kubestudy.dev"
@@ -27,15 +29,20 @@ MAX_CHOICES = 100
 MAX_CONDITIONS = 4
 
 Goal = Literal["maximize", "minimize"]
-SamplerName = Literal["tpe", "random", "grid"]
-PrunerName = Literal["none", "median", "percentile", "successivehalving", "hyperband", "patient"]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
 Options = Annotated[
     dict[str, Any], Field(description="Options of its own, by the names Optuna gives them.", max_length=32)
 ]
 
+if TYPE_CHECKING:
+    SamplerName = str
+    PrunerName = str
+else:  # one of the tables' names, which only running code knows
+    SamplerName = Literal[tuple(SAMPLERS)]
+    PrunerName = Literal[tuple(PRUNERS)]
 
-_METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
+METRIC_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.:/-]*$"
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 
 class Measured(Model):
@@ -47,7 +54,7 @@ class Measured(Model):
             description="A metric that the trial reports, for instance val_accuracy.",
             min_length=1,
             max_length=128,
-            pattern=_METRIC_NAME,
+            pattern=METRIC_NAME_PATTERN,
         ),
     ] = None
     promql: Annotated[
@@ -66,7 +73,7 @@ class Measured(Model):
             description="What the values of a promql expression are listed under; left out, the expression itself.",
             min_length=1,
             max_length=128,
-            pattern=_METRIC_NAME,
+            pattern=METRIC_NAME_PATTERN,
         ),
     ] = None
 
@@ -129,7 +136,7 @@ class Parameter(Model):
 class Sampler(Model):
     """How the next hyperparameters are chosen."""
 
-    name: Annotated[SamplerName, Field(description="tpe, random or grid.")] = "tpe"
+    name: Annotated[SamplerName, Field(description=f"{alternatives(SAMPLERS)}.")] = "tpe"
     seed: Annotated[int | None, Field(description="Makes the search repeatable.", ge=0, le=2**32 - 1)] = None
     options: Options = {}
 
@@ -137,10 +144,7 @@ class Sampler(Model):
 class Pruner(Model):
     """How hopeless trials are told from promising ones while they run."""
 
-    name: Annotated[
-        PrunerName,
-        Field(description="none, median, percentile, successivehalving, hyperband or patient."),
-    ] = "none"
+    name: Annotated[PrunerName, Field(description=f"{alternatives(PRUNERS)}.")] = NO_PRUNER
     options: Options = {}
 
 
@@ -218,8 +222,18 @@ class StudySpec(Model):
     ] = False
     trial_start_timeout: Annotated[
         Duration,
-        Field(description="How long a trial's pod may take to start (image, scheduling) before the trial fails."),
+        Field(
+            description="How long a trial's pod may take to start once it has its node (image, configuration, volumes,"
+            " init containers) before the trial fails. Waiting for room, a quota or a queue does not count."
+        ),
     ] = "15m"
+    failed_jobs_history_ttl: Annotated[
+        Duration,
+        Field(
+            alias="failedJobsHistoryTTL",
+            description="How long a failed trial's Job, and its log, stay after its end; 0s: they go at once.",
+        ),
+    ] = "1h"
     settling_time: Annotated[
         Duration | None,
         Field(
@@ -234,6 +248,11 @@ class StudySpec(Model):
     job_template: Annotated[
         JobTemplate, Field(description="The Job of one trial: a plain JobTemplateSpec, as in a CronJob.")
     ]
+
+    @property
+    def failed_jobs_history_seconds(self) -> float:
+        """`failedJobsHistoryTTL` in seconds."""
+        return seconds_of(self.failed_jobs_history_ttl)
 
     @property
     def settling_seconds(self) -> float | None:
@@ -259,7 +278,7 @@ class Metadata(OpenModel):
         Field(
             min_length=1,
             max_length=253,
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            pattern=OBJECT_NAME_PATTERN,
         ),
     ]
     namespace: str | None = None

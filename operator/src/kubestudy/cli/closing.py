@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import Objective
-from kubestudy.cli.output import out
-from kubestudy.cli.progress import short
-
-
-def why(status: StudyStatus) -> str:
-    """Return the sentence of the condition that gives a status its phase."""
-    return next((c.message for c in status.conditions if c.type == status.phase), "")
+from kubestudy.cli.output import say
+from kubestudy.cli.study_output import why
+from kubestudy.cli.words import short
 
 
 def print_end(name: str, status: StudyStatus, objectives: Sequence[Objective], logs: str = "") -> None:
@@ -24,14 +20,14 @@ def print_end(name: str, status: StudyStatus, objectives: Sequence[Objective], l
         objectives: What was optimised.
         logs: Where the logs of failed trials are.
     """
-    out.print(f"{name}: {status.phase}: {why(status)}", markup=False)
+    say(f"{name}: {status.phase}: {why(status)}")
     first = objectives[0].name
     front = sorted(status.pareto_front or [], key=lambda trial: (trial.values[first], trial.number))
     for trial in [status.best] if status.best else front:
         values = " ".join(f"{name}={value:.6g}" for name, value in trial.values.items())
         params = " ".join(f"{name}={short(value)}" for name, value in trial.params.items())
-        out.print(f"  trial {trial.number}: {values}  ({params})", markup=False)
+        say(f"  trial {trial.number}: {values}  ({params})")
     counts = status.trials
     ended = f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed"
     where = f"; logs: {logs}" if counts.failed and logs else ""
-    out.print(f"  trials: {ended}{where}", markup=False, soft_wrap=True)
+    say(f"  trials: {ended}{where}")

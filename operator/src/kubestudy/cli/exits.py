@@ -1,8 +1,10 @@
-"""Exit codes of the command line; scripts decide on them."""
+"""Exit codes of the command line, on which scripts decide, and how a refusal becomes one."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+
+from kubestudy.cli.output import complain
 
 
 class Exit(IntEnum):
@@ -12,3 +14,14 @@ class Exit(IntEnum):
     FAILED = 1
     INVALID = 2
     INTERRUPTED = 130
+
+
+def refused(error: Exception) -> Exit:
+    """Say why a command cannot do what it was asked for."""
+    from kubestudy.api.problems import ManifestError
+
+    if isinstance(error, ManifestError):
+        complain(str(error))
+        return Exit.INVALID
+    complain(f"error: {error}")
+    return Exit.FAILED

@@ -6,19 +6,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.cli.closing import print_end, why
+from kubestudy.cli.closing import print_end
 from kubestudy.cli.exits import Exit
-from kubestudy.cli.output import complain, err, note
-from kubestudy.cli.progress import Progress
-from kubestudy.cli.remote import Remote, as_study, status_in
+from kubestudy.cli.operator_state import silence
+from kubestudy.cli.output import complain, note
+from kubestudy.cli.progress import Progress, err
+from kubestudy.cli.remote import Remote, as_study, service_of
+from kubestudy.cli.study_output import hindrance, status_in, why
 from kubestudy.cluster.api import ApiError, UnreachableError
 from kubestudy.study.ports import Event, StudyError
 from kubestudy.study.view import LiveTrial, View
 
 _LOOK_SECONDS = 1.0
+_LEASE_SECONDS = 10.0
 _OVER = ("Complete", "Failed")
 
 
@@ -35,16 +40,17 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
     """
     body = await remote.study(name)
     uid = body["metadata"]["uid"]
-    onlooker = _Onlooker(remote)
+    onlooker, troubles = _Onlooker(remote), _Troubles(remote, name)
     await onlooker.news(body)  # what was told before is left out
     deadline = None if seconds is None else time.monotonic() + seconds
     study = _as_study(body)
-    spec = study.spec if study is not None else None
-    with Progress(name, spec, err) if spec is not None else contextlib.nullcontext() as progress:
+    with _progress(name, study) as progress:
         while not _is_over(body):
+            await troubles.look(body)
             if deadline is not None and time.monotonic() > deadline:
                 phase = status_in(body).phase
-                complain(f"error: {name} is {phase} after {seconds:.0f} s; it goes on without this command")
+                in_the_way = "".join(f"; {said}" for said in troubles.said)
+                complain(f"error: {name} is {phase} after {seconds:.0f} s; it goes on without this command{in_the_way}")
                 return Exit.FAILED
             if progress is not None:
                 for event in await onlooker.news(body):
@@ -66,6 +72,42 @@ async def follow(remote: Remote, name: str, seconds: float | None) -> Exit:
     else:
         print_end(name, status, study.spec.objectives)
     return Exit.COMPLETED if status.phase == "Complete" else Exit.FAILED
+
+
+def _progress(name: str, study: HyperparameterStudy | None) -> contextlib.AbstractContextManager[Progress | None]:
+    return contextlib.nullcontext() if study is None else Progress(name, study.spec, err)
+
+
+class _Troubles:
+    """What keeps a study from being over: told of when it is new, and when it is over."""
+
+    def __init__(self, remote: Remote, name: str) -> None:
+        self._remote = remote
+        self._name = name
+        self._next = 0.0
+        self._silence: str | None = None
+        self._hindrance: str | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """What is in the way now."""
+        return [said for said in (self._hindrance, self._silence) if said is not None]
+
+    async def look(self, body: Mapping[str, Any]) -> None:
+        """Look at a study, and now and then for an operator."""
+        found = hindrance(status_in(body))
+        if found is not None and found != self._hindrance:
+            note(f"{self._name}: {found}")
+        self._hindrance = found
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _LEASE_SECONDS
+        unheard = silence(body, await self._remote.lease(service_of(body)), datetime.now(UTC))
+        if unheard is not None and self._silence is None:
+            note(f"{self._name}: {unheard}")
+        elif unheard is None and self._silence is not None:
+            note(f"{self._name}: an operator is answering again")
+        self._silence = unheard
 
 
 class _Onlooker:
@@ -97,7 +139,7 @@ class _Onlooker:
         except UnreachableError:
             pass
         except ApiError as error:
-            if error.status == 403:
+            if error.status == HTTPStatus.FORBIDDEN:
                 self._may_look = False
                 note(f"running trials are not listed: {error}")
         except StudyError:

@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TextIO
 
-import typer
-import yaml
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from kubestudy.cli.table import Row, table_lines
 
-# In a file or a pipe a row is one line, however long.
-_FILE_WIDTH = 10_000
-
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _FILE_WIDTH)
-err = Console(stderr=True, highlight=False)
+_RED, _BOLD = "31", "1"
 
 
 class Format(StrEnum):
-    """Output formats."""
+    """Output formats of lists."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    CSV = "csv"
+
+
+class ObjectFormat(StrEnum):
+    """Output formats of one object."""
 
     JSON = "json"
     YAML = "yaml"
-    TABLE = "table"
 
 
-def emit(data: Any, form: Format) -> None:
-    """Print data on stdout as JSON or YAML."""
-    if form is Format.JSON:
-        typer.echo(json.dumps(data, indent=2, allow_nan=False, default=str))
-    else:
-        typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
-
-
-def emit_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows on stdout: a plain table that fits a terminal and that `awk` can read."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(escape(column), overflow="fold", no_wrap=not out.is_terminal)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    out.print(table, soft_wrap=False)
+def say(text: str) -> None:
+    """Print a line on stdout."""
+    print(text)
 
 
 def complain(text: str) -> None:
     """Print an error on stderr."""
-    for line in text.splitlines():
-        err.print(escape(line), style="red", soft_wrap=True)
+    _tell(text, _RED)
 
 
 def note(text: str) -> None:
     """Print a remark on stderr."""
-    err.print(escape(text), soft_wrap=True)
+    _tell(text, "")
+
+
+def _tell(text: str, style: str) -> None:
+    # Where nothing can be told, the command goes on all the same.
+    with contextlib.suppress(OSError):
+        for line in text.splitlines():
+            # To whatever stands for stderr now: a live picture lets lines through above itself.
+            print(_styled(line, style, sys.stderr), file=sys.stderr)
+
+
+def _styled(text: str, style: str, stream: TextIO) -> str:
+    """Return a text in a style (SGR parameters), where a stream is a terminal."""
+    plain = not style or not text or not stream.isatty() or os.environ.get("NO_COLOR")
+    return text if plain else f"\x1b[{style}m{text}\x1b[0m"
+
+
+def emit(data: Any, form: Format | ObjectFormat) -> None:
+    """Print data on stdout as JSON or YAML."""
+    if form.value == "json":
+        print(json.dumps(data, indent=2, allow_nan=False, default=str))
+        return
+    import yaml
+
+    every_letter = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(yaml.safe_dump(data, sort_keys=False, allow_unicode=every_letter), end="")
+
+
+def emit_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows on stdout as CSV (RFC 4180 with plain line ends); what is None is empty."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def emit_table(columns: Row, rows: Sequence[Row]) -> None:
+    """Print rows on stdout: a plain table that fits a terminal and that `awk` can read."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line, heading in table_lines(columns, rows, width):
+        print(_styled(line, _BOLD if heading else "", sys.stdout))

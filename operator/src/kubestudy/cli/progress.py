@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -13,28 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from kubestudy.api.study import StudySpec
-from kubestudy.api.values import Value, as_text
+from kubestudy.cli.study_output import trial_word
+from kubestudy.cli.words import short
 from kubestudy.study.ports import Event
-from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial, View
 
+err = Console(stderr=True, highlight=False)
 _ROWS = 12
+# A terminal echoes each Ctrl-C as ^C into the picture: a line that got too long by that would not be taken back whole.
+_ECHO_WIDTH = 4
 _PLAIN_SECONDS = 5.0
-_WORDS = {
-    TrialPhase.PENDING: "waiting",
-    TrialPhase.RUNNING: "running",
-    TrialPhase.MEASURING: "measuring",
-    TrialPhase.ENDED: "ended",
-}
 # What the picture, or the last line of a run, shows anyway.
 _QUIET_EVENTS = frozenset(
     {"TrialPruned", "TrialStopped", "Started", "Suspended", "MaxTrialsReached", "SearchSpaceExhausted"}
 )
-
-
-def short(value: Value) -> str:
-    """Write a parameter or metric for people: four digits are enough."""
-    return f"{value:.4g}" if isinstance(value, float) else as_text(value)
 
 
 def share_used(spec: StudySpec, view: View) -> float | None:
@@ -83,13 +77,17 @@ class Progress:
         """Stop showing."""
         self._live.stop()
 
+    def update(self, spec: StudySpec) -> None:
+        """Take a study that was edited while it runs."""
+        self._spec = spec
+
     def show(self, view: View) -> None:
         """Take the study's newest state."""
         self._view = view
         if not self._console.is_terminal and self._now() >= self._next_line:
             line = self._summary(view)
             if line != self._last_line:
-                self._console.print(escape(line), soft_wrap=True)
+                self._print(line)
                 self._last_line = line
             self._next_line = self._now() + _PLAIN_SECONDS
 
@@ -98,8 +96,12 @@ class Progress:
         if event.reason in _QUIET_EVENTS:
             return
         style = "yellow" if event.warning else "green" if event.reason == "NewBest" else ""
-        line = Text(f"{event.reason}: {event.message}", style=style)
-        self._console.print(line, soft_wrap=True)
+        self._print(Text(f"{event.reason}: {event.message}", style=style))
+
+    def _print(self, line: str | Text) -> None:
+        # Where nothing can be shown, the study goes on all the same.
+        with contextlib.suppress(OSError):
+            self._console.print(escape(line) if isinstance(line, str) else line, soft_wrap=True)
 
     def _summary(self, view: View) -> str:
         status, counts = view.status, view.status.trials
@@ -125,7 +127,7 @@ class Progress:
             params = " ".join(f"{name}={short(value)}" for name, value in best.params.items())
             values = " ".join(f"{name}={value:.6g}" for name, value in best.values.items())
             rows.append(Text(f"best: trial {best.number}  {values}  ({params})", style="green"))
-        return Group(*rows)
+        return Constrain(Group(*rows), self._console.width - _ECHO_WIDTH)
 
     def _table(self, view: View) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
@@ -146,7 +148,7 @@ class Progress:
         shown = [n for n in names if n in trial.values] + [n for n in trial.values if n not in names]
         return [
             str(trial.number),
-            "stopping" if trial.stopping else _WORDS[trial.phase],
+            trial_word(trial),
             "" if trial.started is None else f"{max(0.0, self._now() - trial.started):.0f} s",
             "" if trial.step is None else str(trial.step),
             escape(" ".join(f"{name}={short(trial.values[name])}" for name in shown[:3])),

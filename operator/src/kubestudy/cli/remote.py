@@ -1,43 +1,25 @@
-"""A cluster's studies, as whoever uses kubectl sees them: the objects, and their history by the operator's endpoint."""
+"""A cluster's studies, as whoever uses kubectl sees them: the objects and what is about them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL, history_path, live_path
+from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL, live_path
 from kubestudy.api.crd import PLURAL
-from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
-from kubestudy.cli.closing import why
+from kubestudy.cli.operator_state import Lease, lease_in
+from kubestudy.cli.target import OPERATOR_NAME, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Target
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
-from kubestudy.search.archive import Record
-from kubestudy.search.history import History
-from kubestudy.search.storage import masked, open_storage, place_in, storage_of
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial, live_from_data
 
 _EVENTS = "500"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which cluster, and where in it, by kubectl's own options.
-
-    Attributes:
-        namespace: The namespace; the context's if left out.
-        context: The kubeconfig's context; the current one if left out.
-        kubeconfig: The kubeconfig; KUBECONFIG's or ~/.kube/config if left out.
-    """
-
-    namespace: str | None = None
-    context: str | None = None
-    kubeconfig: str | None = None
+_LEASES = "coordination.k8s.io/v1"
 
 
 class Remote:
@@ -98,37 +80,55 @@ class Remote:
         return sorted(found["items"], key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
 
     async def live(self, body: Mapping[str, Any]) -> list[LiveTrial]:
-        """Return a study's living trials, by the operator."""
-        metadata = body["metadata"]
-        path = live_path(metadata["namespace"], metadata["name"], metadata["uid"])
-        said = await self._api.read(proxied(_service(body), path))
-        return [live_from_data(data) for data in json.loads(said)]
-
-    async def journal(self, body: Mapping[str, Any]) -> bytes:
-        """Return a study's history as an Optuna journal, by the operator.
+        """Return a study's living trials, by the operator.
 
         Raises:
-            StudyError: The operator cannot be asked; the sentence says what is missing.
+            ApiError: It cannot be asked.
+            StudyError: The study names no operator.
         """
-        metadata = body["metadata"]
-        path = proxied(_service(body), history_path(metadata["namespace"], metadata["name"], metadata["uid"]))
+        metadata, service = body["metadata"], service_of(body)
+        if service is None:
+            raise StudyError(f"the status of {metadata['name']} names no historyService")
+        said = await self.ask(service, live_path(metadata["namespace"], metadata["name"], metadata["uid"]))
+        return [live_from_data(data) for data in json.loads(said)]
+
+    async def pods(self, body: Mapping[str, Any], trial: int) -> list[dict[str, Any]]:
+        """Return a trial's pods, oldest first."""
+        selector = f"{LABEL_STUDY_UID}={body['metadata']['uid']},{LABEL_TRIAL}={trial}"
+        found = await self._api.get(collection("v1", "pods", self.namespace), labelSelector=selector)
+        return sorted(found["items"], key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    async def delete(self, name: str) -> None:
+        """Delete a study; its trials go with it."""
+        await self._api.delete(self._path(name))
+
+    async def lease(self, service: str | None = None) -> Lease | None:
+        """Return the operator's Lease; None where it may not be read, or there is none.
+
+        Args:
+            service: The operator's Service, as studies carry it: the Lease is called like it, in the same namespace.
+        """
+        place, _, _ = (service or f"{OPERATOR_NAMESPACE}/{OPERATOR_NAME}").partition(":")
+        namespace, _, name = place.partition("/")
         try:
-            return await self._api.read(path)
-        except NotFoundError as error:
-            status = status_in(body)
-            if status.trials.total == 0:
-                said = ": ".join(filter(None, (status.phase, why(status))))
-                raise StudyError(f"{metadata['name']} has no trials yet ({said})") from error
-            raise StudyError(
-                f"the operator's storage holds nothing of {metadata['name']} any more (was it kept in the pod alone?);"
-                " what the study came to is in its status: kubectl study describe"
-            ) from error
-        except ApiError as error:
-            raise StudyError(
-                f"the operator's history endpoint cannot be asked ({error}). It is reached through the API server:"
-                f" get on services/proxy of {_service(body)} is needed (the role kubestudy-history); or name the"
-                " storage with --storage"
-            ) from error
+            return lease_in(await self._api.get(f"{collection(_LEASES, 'leases', namespace)}/{name}"))
+        except ApiError:
+            return None
+
+    async def operator_pods(self) -> list[str]:
+        """Return the running pods of operators in the namespace, oldest first."""
+        path, running = collection("v1", "pods", self.namespace), "status.phase=Running"
+        found = await self._api.get(path, labelSelector=OPERATOR_SELECTOR, fieldSelector=running)
+        pods = sorted(found["items"], key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return [pod["metadata"]["name"] for pod in pods]
+
+    async def ask(self, service: str, path: str) -> bytes:
+        """Return what a Service behind the API server's proxy answers.
+
+        Raises:
+            ApiError: It cannot be asked, or refuses.
+        """
+        return await self._api.read(proxied(service, path))
 
     def _path(self, name: str) -> str:
         return f"{collection(API_VERSION, PLURAL, self.namespace)}/{name}"
@@ -148,27 +148,6 @@ async def connected(target: Target) -> AsyncIterator[Remote]:
         await api.close()
 
 
-def opened(body: Mapping[str, Any], journal: bytes | None, storage: str | None) -> History:
-    """Open a study's history.
-
-    Args:
-        body: The study.
-        journal: Its journal, by the operator.
-        storage: The database it is in, where that can be reached.
-
-    Raises:
-        StudyError: There is no such history.
-    """
-    metadata = body["metadata"]
-    name = Record(metadata["namespace"], metadata["name"], metadata["uid"], "").study_name
-    if storage is not None:
-        if not isinstance(place_in(storage), str):
-            raise StudyError(f"{storage} is no database URL; left out, the operator is asked")
-        return History(open_storage(storage), name, masked(storage))
-    where = "that the operator serves"
-    return History(storage_of(journal or b"", where), name, where)
-
-
 def as_study(body: Mapping[str, Any]) -> HyperparameterStudy:
     """Read a study.
 
@@ -186,16 +165,7 @@ def as_study(body: Mapping[str, Any]) -> HyperparameterStudy:
         raise StudyError(f"{body['metadata']['name']} is not valid: {where}: {first['msg']}") from error
 
 
-def status_in(body: Mapping[str, Any]) -> StudyStatus:
-    """Return a study's status; an empty one if nobody wrote one yet."""
-    return StudyStatus.model_validate(body.get("status") or {}, by_alias=True, by_name=False)
-
-
-def _service(body: Mapping[str, Any]) -> str:
-    service = (body.get("status") or {}).get("historyService")
-    if service is None:
-        raise StudyError(
-            f"the status of {body['metadata']['name']} names no historyService: does an operator with --service"
-            " (KUBESTUDY_SERVICE) look after it? Or name the storage with --storage"
-        )
-    return str(service)
+def service_of(body: Mapping[str, Any]) -> str | None:
+    """Return the Service by which a study's operator is asked, namespace/name:port; None if it named none."""
+    found = (body.get("status") or {}).get("historyService")
+    return None if found is None else str(found)

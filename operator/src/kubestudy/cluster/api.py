@@ -7,6 +7,7 @@ through them and 13 us as JSON).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -21,16 +22,24 @@ import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
+from kubestudy import __version__
+from kubestudy.api.text import shorten
+from kubestudy.planning.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 30.0
 _READ_SECONDS = 300.0
 _ATTEMPTS = 4
-_BACKOFF_SECONDS = 0.25
 _RETRY_AFTER_LIMIT = 30.0
+_BACKOFF = Backoff(first=0.25, limit=_RETRY_AFTER_LIMIT)
 _CONNECTIONS = 64
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-MERGE_PATCH = "application/merge-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+# Whom `managedFields` names as the one who wrote a field.
+FIELD_MANAGER = "kubestudy"
+_USER_AGENT = f"{FIELD_MANAGER}/{__version__}"
+_ANSWER_LENGTH = 200
 
 Observer = Callable[[str, str, int, float], None]
 
@@ -107,6 +116,10 @@ class KubeApi:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
         return cls(configuration, observer)
 
+    def another(self) -> KubeApi:
+        """Return another client of the same server, with connections of its own. Close it after use."""
+        return KubeApi(self._configuration, self._observer)
+
     @property
     def configuration(self) -> client.Configuration:
         """Where the API server is, and who asks."""
@@ -127,11 +140,15 @@ class KubeApi:
 
     async def create(self, path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
         """Create an object in a collection."""
-        return await self.request("POST", path, query, body)
+        return await self.request("POST", path, {"fieldManager": FIELD_MANAGER, **query}, body)
+
+    async def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object; a body with a resourceVersion only if it is still as it was then."""
+        return await self.request("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Merge changes into an object."""
-        return await self.request("PATCH", path, {}, body, MERGE_PATCH)
+        return await self.request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE_PATCH)
 
     async def delete(self, path: str) -> None:
         """Delete an object; what depends on it goes in the background. One that is gone already is no error."""
@@ -167,16 +184,13 @@ class KubeApi:
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         for attempt in range(_ATTEMPTS):
             try:
-                data = await self._once(verb, url, path, body, content_type)
+                return _object(await self._once(verb, url, path, body, content_type))
             except UnreachableError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise
-                wait = max(_BACKOFF_SECONDS * 2**attempt, float(error.reason or 0))
+                wait = max(_BACKOFF.after(attempt + 1), float(error.reason or 0))
                 log.warning("%s %s: %s; again in %.1f s", verb, path, error, wait)
                 await asyncio.sleep(wait)
-            else:
-                found: dict[str, Any] = json.loads(data)
-                return found
         raise AssertionError("unreachable")
 
     async def _once(
@@ -188,7 +202,7 @@ class KubeApi:
         content_type: str,
         timeout: float = REQUEST_SECONDS,
     ) -> bytes:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": _USER_AGENT}
         settings: dict[str, Any] = dict(await self._configuration.auth_settings())
         headers |= {str(setting["key"]): str(setting["value"]) for setting in settings.values()}
         began = time.monotonic()
@@ -214,6 +228,16 @@ class KubeApi:
         return data
 
 
+def _object(data: bytes) -> dict[str, Any]:
+    """Read an answer; what is no object comes from something in front of the API server."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(data)
+        if isinstance(found, dict):
+            return found
+    said = shorten(data.decode(errors="replace"), _ANSWER_LENGTH)
+    raise UnreachableError(0, "", f"the API server's answer is no JSON object: {said!r}")
+
+
 def _meaning(error: ApiException) -> ApiError:
     return _refusal(int(error.status or 0), error.body or b"", error.headers or {}, error.reason or "")
 
@@ -222,12 +246,13 @@ def _refusal(status: int, data: bytes | str, headers: Mapping[str, str], words: 
     try:
         said = json.loads(data)
     except ValueError:
-        said = {}
+        said = None
+    said = said if isinstance(said, dict) else {}
     message = str(said.get("message") or words or f"HTTP status {status}")
     if status in _RETRIED:
         return UnreachableError(status, _seconds(headers.get("Retry-After")), message)
-    kind = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}.get(HTTPStatus(status), ApiError)
-    return kind(status, str(said.get("reason") or ""), message)
+    kinds: dict[int, type[ApiError]] = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
+    return kinds.get(status, ApiError)(status, str(said.get("reason") or ""), message)
 
 
 def _seconds(retry_after: str | None) -> str:

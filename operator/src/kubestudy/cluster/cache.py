@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 
+# So many uids of what is gone are remembered: an answer to a request may come after the news of its deletion.
+_GONE_KEPT = 2000
 # Conditions of a pod that follow from others, or that no trial depends on.
 _TELL_NOTHING = frozenset({"Initialized", "Ready", "ContainersReady", "PodReadyToStartContainers"})
 
@@ -29,6 +31,7 @@ class Cache:
     def __init__(self) -> None:
         self._studies: dict[str, dict[int, TrialObjects]] = defaultdict(dict)
         self._wakers: dict[str, asyncio.Event] = {}
+        self._gone: deque[str] = deque(maxlen=_GONE_KEPT)
 
     def subscribe(self, uid: str) -> asyncio.Event:
         """Return what is set whenever something of a study changed."""
@@ -54,6 +57,8 @@ class Cache:
         if found is None:
             return
         uid, number = found
+        if deleted:
+            self._gone.append(_identity(body))
         trials = self._studies[uid]
         trial = trials.setdefault(number, TrialObjects())
         name = body["metadata"]["name"]
@@ -71,6 +76,13 @@ class Cache:
         waker = self._wakers.get(uid)
         if waker is not None and (deleted or before is None or _telling(before) != _telling(body)):
             waker.set()
+
+    def learn(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Take in an object from the answer to a request, unless the watches have told something newer of it."""
+        known = self._known(kind, body)
+        newer = known is None or _identity(known) != _identity(body) or _version(known) < _version(body)
+        if newer and _identity(body) not in self._gone:
+            self.take_in(kind, False, body)
 
     def replace(self, jobs: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], began: int) -> None:
         """Put a fresh listing in place of everything that is older than it.

@@ -16,8 +16,9 @@ from typing import Any
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import API_VERSION
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, UnreachableError, collection
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.jobs import Owner
+from kubestudy.planning.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ PATCH_SECONDS = 1.0
 # All studies together: the API server validates each object whole, which costs it some milliseconds.
 PATCHES_A_SECOND = 10.0
 TIME_SECONDS = 30.0
-_RETRY_LIMIT_SECONDS = 60.0
+_BACKOFF = Backoff(first=2 * PATCH_SECONDS, limit=60.0)
 
 
 class Pace:
@@ -60,10 +61,17 @@ def urgency(old: Mapping[str, Any], new: Mapping[str, Any]) -> Urgency:
     """Say how soon a status is to take another's place."""
     if old == new:
         return Urgency.NONE
-    if any(old.get(key) != new.get(key) for key in ("phase", "conditions", "observedGeneration")):
+    if any(old.get(key) != new.get(key) for key in ("phase", "observedGeneration")):
+        return Urgency.STATE
+    if _truths(old) != _truths(new):
         return Urgency.STATE
     used = {**(old.get("used") or {}), **{key: (new.get("used") or {}).get(key) for key in ("seconds", "gpuSeconds")}}
     return Urgency.TIME if {**old, "used": used} == new else Urgency.COUNTS
+
+
+def _truths(status: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return a status' conditions without their sentences, which may hold counts."""
+    return [tuple(c.get(key) for key in ("type", "status", "reason")) for c in status.get("conditions") or []]
 
 
 class StatusWriter:
@@ -115,7 +123,7 @@ class StatusWriter:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _write(self) -> None:
-        wait = PATCH_SECONDS
+        failures = 0
         while (how := urgency(self._written, self._wanted)) is not Urgency.NONE:
             if how is Urgency.TIME:
                 if self._closing:
@@ -126,20 +134,31 @@ class StatusWriter:
             if how is not Urgency.STATE:
                 await _set_within(self._urgent, self._pace.take())
             self._urgent.clear()
-            wanted = self._wanted
             began = time.monotonic()
             try:
-                await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": self._changes(wanted)})
-                self._written, self._written_at = wanted, time.monotonic()
-                wait = PATCH_SECONDS
-            except NotFoundError:
-                return  # the study is gone
-            except ApiError as error:
-                if not isinstance(error, UnreachableError) and error.status == 409:
-                    return  # another study of this name took its place
-                wait = min(wait * 2, _RETRY_LIMIT_SECONDS)
-                log.warning("the status of %s is not written: %s; again in %.0f s", self._path, error, wait)
+                if not await self._patch(self._wanted):
+                    return
+                failures = 0
+            except Exception as error:
+                failures += 1
+                again = f"again in {_BACKOFF.after(failures):.0f} s"
+                if isinstance(error, ApiError):
+                    log.warning("the status of %s is not written: %s; %s", self._path, error, again)
+                else:
+                    log.exception("the status of %s is not written; %s", self._path, again)
+            wait = _BACKOFF.after(failures) or PATCH_SECONDS
             await asyncio.sleep(max(0.0, wait - (time.monotonic() - began)))
+
+    async def _patch(self, wanted: Mapping[str, Any]) -> bool:
+        """Write a status; return whether the study is still there."""
+        try:
+            await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": self._changes(wanted)})
+        except NotFoundError:
+            return False
+        except ConflictError:
+            return False  # another study of this name took its place
+        self._written, self._written_at = wanted, time.monotonic()
+        return True
 
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a merge patch: the fields that are new or differ, and null for those that went."""

@@ -1,89 +1,148 @@
-"""Whether a study can begin: its manifest, its Job template, its expressions. Each refusal says what to mend."""
+"""Whether a study can begin: its manifest, its Job template, its claims, its expressions. Each refusal says what to
+mend.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from kubestudy.api.gpus import gpus_in
 from kubestudy.api.problems import Problem
+from kubestudy.api.reasons import Ended, Hindrance
 from kubestudy.api.study import HyperparameterStudy, StudySpec
 from kubestudy.api.validation import validate
-from kubestudy.cluster.api import KubeApi
+from kubestudy.cluster.api import ApiError
+from kubestudy.cluster.claims import ClaimMissingError, claimed_devices
 from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.names import job_name
 from kubestudy.cluster.template import template_problem
+from kubestudy.controller.inbox import Version
+from kubestudy.controller.services import Services
+from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict
 from kubestudy.metrics.expressions import PrometheusEvaluator
 from kubestudy.metrics.server import PrometheusError
 from kubestudy.search.search_checks import search_problems
 from kubestudy.study.measuring import NO_EVALUATOR
 from kubestudy.study.ports import ExpressionEvaluator, Trouble
 
-NO_PROMETHEUS = "NoPrometheus"
+log = logging.getLogger(__name__)
+
 # More is of no use to a reader, and an object's status is small.
 _PROBLEMS_SHOWN = 10
+_NO_PROMETHEUS = Trouble(
+    Ended.NO_PROMETHEUS,
+    "the study has promql expressions and the operator no Prometheus: start it with --prometheus-url (in the chart:"
+    " prometheus.url), or use metrics that trials report",
+)
 
 
-class MetricsUnavailableError(Exception):
-    """Prometheus does not answer, and a study that needs it cannot begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A study that can be run, and what evaluates its expressions."""
-
-    study: HyperparameterStudy
-    evaluator: ExpressionEvaluator
-
-
-async def admit(
-    manifest: Mapping[str, Any],
-    owner: Owner,
-    api: KubeApi,
-    evaluator_of: Callable[[StudySpec], PrometheusEvaluator | None],
-    now: float,
-    *,
-    begun: bool,
-) -> Admitted | Trouble:
-    """Admit a study; return what it needs to run, or why it cannot be run as it is written.
+async def admit(version: Version, services: Services, runs: Runnable | None, *, begun: bool) -> Verdict:
+    """Admit a study. Whatever goes wrong is a verdict.
 
     Args:
-        manifest: The object, without its status.
-        owner: The study as its Jobs' owner.
-        api: The API server, which checks the Job template.
-        evaluator_of: Returns what evaluates a study's expressions; None where there is no Prometheus.
-        now: Unix time.
+        version: The object.
+        services: What the operator has.
+        runs: What it is run by now, if it is: what did not change since is not asked again.
         begun: Whether it has trials already: then its expressions were checked before.
-
-    Raises:
-        ApiError: The API server does not answer.
-        MetricsUnavailableError: Prometheus does not.
     """
-    study, problems = await asyncio.to_thread(validate, manifest, search_problems)
+    try:
+        return await _admit(version, services, runs, begun=begun)
+    except ApiError as error:
+        return Delayed(Trouble(Hindrance.API_SERVER, str(error)))
+    except ClaimMissingError as error:
+        return Delayed(Trouble(Hindrance.CLAIM_MISSING, str(error)))
+    except Exception as error:  # whatever it is, other studies go on
+        log.exception("an error of the operator's own")
+        return Delayed(internal_error(error))
+
+
+async def _admit(version: Version, services: Services, runs: Runnable | None, *, begun: bool) -> Verdict:
+    study, problems = await asyncio.to_thread(validate, manifest_of(version.body), search_problems)
     if study is None:
-        return Trouble("InvalidSpec", listed(problems))
-    problem = await template_problem(owner, study.spec, api)
-    if problem is not None:
-        return Trouble("InvalidJobTemplate", f"{problem}; mend spec.jobTemplate and apply it again")
-    if not study.spec.expressions:
-        return Admitted(study, NO_EVALUATOR)
-    evaluator = evaluator_of(study.spec)
-    if evaluator is None:
-        return Trouble(
-            NO_PROMETHEUS,
-            "the study has promql expressions and the operator no Prometheus: start it with --prometheus-url (in the"
-            " chart: prometheus.url), or use metrics that trials report",
-        )
-    refusal = None if begun else await _refused_by(evaluator, now)
-    return refusal or Admitted(study, evaluator)
+        return Rejected(Trouble(Ended.INVALID_SPEC, listed(problems)))
+    owner = owner_of(version.body)
+    if runs is not None and runs.owner.template == owner.template:
+        # Whatever the API server says of it today, a study can still be suspended or get a larger budget.
+        gpus = runs.gpus
+    else:
+        problem = await template_problem(owner, study.spec, services.api)
+        if problem is not None:
+            why = f"{problem}; mend spec.jobTemplate and apply it again"
+            return Rejected(Trouble(Ended.INVALID_TEMPLATE, why))
+        gpus = await _gpus(owner, study, services)
+    evaluator: ExpressionEvaluator = NO_EVALUATOR
+    if study.spec.expressions:
+        found = _evaluator(owner, study.spec, services)
+        if found is None:
+            return Rejected(_NO_PROMETHEUS)
+        refusal = None if begun else await _refusal(found, services.clock())
+        if refusal is not None:
+            return refusal
+        evaluator = found
+    return Admitted(Runnable(study, owner, evaluator, gpus, history_policy(version)))
 
 
-async def _refused_by(evaluator: PrometheusEvaluator, now: float) -> Trouble | None:
+async def _refusal(evaluator: PrometheusEvaluator, now: float) -> Rejected | Delayed | None:
+    """Return what Prometheus has against a study's expressions; None if nothing."""
     try:
         problem = await evaluator.check(now)
     except (PrometheusError, OSError) as error:
-        raise MetricsUnavailableError(f"the study's expressions cannot be checked yet: {error}") from error
-    return None if problem is None else Trouble("InvalidExpression", f"{problem}; mend it and apply the study again")
+        return Delayed(Trouble(Hindrance.METRICS, f"the study's expressions cannot be checked yet: {error}"))
+    if problem is None:
+        return None
+    return Rejected(Trouble(Ended.INVALID_EXPRESSION, f"{problem}; mend it and apply the study again"))
+
+
+async def _gpus(owner: Owner, study: HyperparameterStudy, services: Services) -> float:
+    """Return how many GPUs a trial holds, by its limits and its claims."""
+    claimed = await claimed_devices(owner.template, owner.namespace, services.api)
+    return gpus_in(study.spec.job_template.spec.template.spec, services.gpu_shares, claimed)
+
+
+def _evaluator(owner: Owner, spec: StudySpec, services: Services) -> PrometheusEvaluator | None:
+    """Return what evaluates a study's expressions; None where there is no Prometheus."""
+    if services.prometheus is None:
+        return None
+    job = partial(job_name, owner.name, owner.uid)
+    return PrometheusEvaluator(
+        services.prometheus, spec.expressions, owner.namespace, owner.name, job, services.settling
+    )
+
+
+def internal_error(error: Exception) -> Trouble:
+    """Return what is said of an error of the operator's own."""
+    return Trouble(Hindrance.INTERNAL, f"{type(error).__name__}: {error}; the operator's log says more")
+
+
+def owner_of(body: Mapping[str, Any]) -> Owner:
+    """Return a study as its Jobs' owner."""
+    metadata = body["metadata"]
+    template = (body.get("spec") or {}).get("jobTemplate") or {}
+    return Owner(metadata["name"], metadata["namespace"], metadata["uid"], template)
+
+
+def history_policy(version: Version) -> str:
+    """Return what is to become of a study's history once it is deleted: Retain or Delete."""
+    return str(version.spec.get("historyPolicy") or "Retain")
+
+
+def metadata_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an object's metadata a manifest has."""
+    return {key: body["metadata"].get(key) for key in ("name", "namespace", "generation")}
+
+
+def manifest_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study as its user wrote it: without its status."""
+    return {
+        "apiVersion": body.get("apiVersion"),
+        "kind": body.get("kind"),
+        "metadata": metadata_of(body),
+        "spec": body.get("spec"),
+    }
 
 
 def listed(problems: Sequence[Problem]) -> str:

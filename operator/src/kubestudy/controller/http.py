@@ -1,7 +1,8 @@
-"""The operator's HTTP port: liveness, readiness, metrics. Source: aiohttp."""
+"""The operator's HTTP ports: liveness, readiness and metrics on one; routes of others on others. Source: aiohttp."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,6 +12,10 @@ from kubestudy.metrics.own import CONTENT_TYPE, OperatorMetrics
 
 # Loops turn every 30 s at least; one that has not for so long hangs.
 STALE_SECONDS = 300.0
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the sentence says which, why, and what names another."""
 
 
 class Health:
@@ -32,21 +37,8 @@ class Health:
         return [uid for uid, beat in self._heartbeats.items() if now - beat > STALE_SECONDS]
 
 
-async def serve(
-    address: str, port: int, health: Health, metrics: OperatorMetrics, more: Sequence[web.RouteDef] = ()
-) -> web.AppRunner:
-    """Serve until the returned runner is cleaned up.
-
-    Args:
-        address: Where to listen.
-        port: Where to listen.
-        health: Answers the probes.
-        metrics: The operator's own.
-        more: Further routes.
-
-    Raises:
-        OSError: The port is taken.
-    """
+def health_routes(health: Health, metrics: OperatorMetrics) -> list[web.RouteDef]:
+    """Return the routes of the probes and of the operator's own metrics."""
 
     async def healthz(_: web.Request) -> web.Response:
         stale = health.stale()
@@ -60,9 +52,29 @@ async def serve(
         metrics.stale_loops.set(len(health.stale()))
         return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)]
+
+
+async def serve(address: str, port: int, routes: Sequence[web.RouteDef], flag: str) -> web.AppRunner:
+    """Serve until the returned runner is cleaned up.
+
+    Args:
+        address: Where to listen.
+        port: Where to listen; 0 for a free port.
+        routes: What is served.
+        flag: The flag that names another port, for the error.
+
+    Raises:
+        PortError: The port is taken, or is not this process' to take.
+    """
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition), *more])
+    app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, address, port).start()
+    try:
+        await web.TCPSite(runner, address, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise PortError(f"cannot serve on {address}:{port}: {why}; name another port with {flag}") from error
     return runner

@@ -14,12 +14,12 @@ from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.history_endpoint import history_routes
-from kubestudy.controller.http import Health, serve
+from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
 from kubestudy.controller.registry import Registry
+from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
-from kubestudy.controller.study_controller import Services
 from kubestudy.controller.watching import watch
 from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
@@ -40,7 +40,7 @@ async def operate(settings: Settings) -> bool:
 
     Raises:
         ApiError: No cluster is configured.
-        OSError: Its port is taken.
+        PortError: One of its ports is taken.
     """
     hush_optuna()
     stop = asyncio.Event()
@@ -51,20 +51,22 @@ async def operate(settings: Settings) -> bool:
     archive = Archive(settings.storage_place, metrics.searched)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
-    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling)
+    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares)
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
-    routes = history_routes(archive, registry.live)
-    server = await serve(settings.health_address, settings.health_port, health, metrics, routes)
-    lag = asyncio.create_task(_watch_lag(metrics))
-    try:
-        return await _until_stopped(settings, services, registry, health, stop)
-    finally:
-        lag.cancel()
-        await server.cleanup()
+    async with contextlib.AsyncExitStack() as ends:
+        ends.push_async_callback(api.close)
         if prometheus is not None:
-            await prometheus.close()
-        await api.close()
+            ends.push_async_callback(prometheus.close)
+        for port, routes, flag in (
+            (settings.health_port, health_routes(health, metrics), "--health-port"),
+            # A port of its own: roles on a service's proxy tell ports apart, not paths.
+            (settings.history_port, history_routes(archive, registry.live), "--history-port"),
+        ):
+            ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
+        lag = asyncio.create_task(_watch_lag(metrics))
+        ends.callback(lag.cancel)
+        return await _until_stopped(settings, services, registry, health, stop)
 
 
 async def _until_stopped(
@@ -81,7 +83,12 @@ async def _until_stopped(
     if not settings.leader_election:
         await work()
         return True
-    return await lead(services.api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+    # Connections of its own: the Lease does not wait for those that the studies use up.
+    api = services.api.another()
+    try:
+        return await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+    finally:
+        await api.close()
 
 
 async def _work(
@@ -91,18 +98,30 @@ async def _work(
     await _wait_for_crd(settings, services.api, stop)
     if stop.is_set():
         return
-    await fill(services.cache, services.api, settings.namespaces)
-    await registry.resync(await list_studies(services.api, settings.namespaces))
-    await registry.clean_up()
-    resync = asyncio.create_task(_resync(settings, services, registry))
-    health.ready = True
+    tasks: list[asyncio.Task[None]] = []
+    flush = True
     try:
-        await watch(services.api, services.cache, registry, settings.namespaces, stop)
+        await fill(services.cache, services.api, settings.namespaces)
+        await registry.resync(await list_studies(services.api, settings.namespaces))
+        await registry.clean_up()
+        tasks = [
+            asyncio.create_task(watch(services.api, services.cache, registry, settings.namespaces, stop)),
+            asyncio.create_task(_resync(settings, services, registry)),
+        ]
+        health.ready = True
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        flush = False  # the Lease is lost: another operator writes by now
+        raise
     finally:
-        stop.set()
-        resync.cancel()
-        await asyncio.gather(resync, return_exceptions=True)
-        await registry.close()
+        health.ready = False
+        await registry.close(flush=flush)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ends:
+        if isinstance(error, Exception):
+            raise error
 
 
 async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -> None:
@@ -128,6 +147,8 @@ async def _resync(settings: Settings, services: Services, registry: Registry) ->
             await registry.resync(await list_studies(services.api, settings.namespaces))
         except ApiError as error:
             log.warning("the regular look at everything failed: %s", error)
+        except Exception:
+            log.exception("the regular look at everything failed")
 
 
 async def _watch_lag(metrics: OperatorMetrics) -> None:

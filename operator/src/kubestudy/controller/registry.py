@@ -7,7 +7,9 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kubestudy.controller.study_controller import Services, StudyController
+from kubestudy.controller.log_lines import about
+from kubestudy.controller.services import Services
+from kubestudy.controller.study_controller import StudyController
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial
 
@@ -26,6 +28,7 @@ class Registry:
         self._services = services
         self._namespaces = namespaces
         self._lives: dict[str, tuple[StudyController, asyncio.Task[None]]] = {}
+        self._closed = False
 
     def seen(self, body: Mapping[str, Any]) -> None:
         """A study is there, new or changed."""
@@ -34,12 +37,13 @@ class Registry:
         if known is not None:
             known[0].update(body)
             return
-        if "deletionTimestamp" in body["metadata"]:
+        if self._closed or "deletionTimestamp" in body["metadata"]:
             return  # somebody else's finalizer keeps it for now; nothing is to be started
         life = StudyController(body, self._services)
         name = f"{life.namespace}/{life.name}"
         self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
-        log.info("looking after %s", name)
+        with about(life.namespace, life.name):
+            log.info("looking after the study")
 
     def live(self, uid: str) -> Sequence[LiveTrial] | None:
         """Return a study's living trials; None of a study that is not looked after here."""
@@ -52,13 +56,14 @@ class Registry:
         if known is None:
             return
         life, task = known
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        try:
-            await life.gone()
-        except StudyError as error:
-            log.warning("the history of %s/%s is not deleted: %s", life.namespace, life.name, error)
-        log.info("%s/%s was deleted", life.namespace, life.name)
+        with about(life.namespace, life.name):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            try:
+                await life.gone()
+            except StudyError as error:
+                log.warning("the history is not deleted: %s", error)
+            log.info("the study was deleted")
 
     async def resync(self, bodies: Iterable[Mapping[str, Any]]) -> None:
         """Take in a full listing: what is not in it is gone."""
@@ -76,15 +81,24 @@ class Registry:
                 # Another operator may keep its studies in the same place.
                 ours = not self._namespaces or record.namespace in self._namespaces
                 if ours and record.history == "Delete" and record.uid not in self._lives:
-                    log.info("deleting the history of %s/%s, which is gone", record.namespace, record.name)
+                    with about(record.namespace, record.name):
+                        log.info("deleting the history of the study, which is gone")
                     await asyncio.to_thread(archive.delete, record)
         except StudyError as error:
             log.warning("the histories of deleted studies stay for now: %s", error)
 
-    async def close(self) -> None:
-        """End all lives; their trials go on."""
+    async def close(self, *, flush: bool) -> None:
+        """End all lives; their trials go on.
+
+        Args:
+            flush: Whether what is left to write is written, a limited time; not where another operator writes by now.
+        """
+        self._closed = True
         lives = list(self._lives.values())
         for _, task in lives:
             task.cancel()
         await asyncio.gather(*(task for _, task in lives), return_exceptions=True)
-        await asyncio.gather(*(life.close() for life, _ in lives), return_exceptions=True)
+        ends = [life.close() if flush else life.abandon() for life, _ in lives]
+        for error in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(error, Exception):
+                log.error("a study's end was not written", exc_info=error)

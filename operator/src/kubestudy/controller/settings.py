@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from kubestudy.api.gpus import GPU_SHARES
 from kubestudy.cluster.api import namespace_here
 from kubestudy.metrics.server import Access
 from kubestudy.search.storage import place_in
+
+Share = Annotated[float, Field(ge=0, le=1024, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -32,7 +37,9 @@ class Settings(BaseSettings):
     prometheus_cert_file: Annotated[Path | None, Field(description="A client certificate.")] = None
     prometheus_key_file: Annotated[Path | None, Field(description="Its key.")] = None
     prometheus_headers: Annotated[
-        dict[str, str], Field(description='More headers, as JSON: {"X-Scope-OrgID": "team"}.', default_factory=dict)
+        dict[str, str],
+        NoDecode,
+        Field(description='More headers, as JSON: {"X-Scope-OrgID": "team"}.', default_factory=dict),
     ]
     prometheus_settling_seconds: Annotated[
         float,
@@ -52,14 +59,26 @@ class Settings(BaseSettings):
     health_port: Annotated[
         int, Field(description="Port of /healthz, /readyz and /metrics; 0 for a free one.", ge=0, le=65535)
     ] = 8080
-    health_address: Annotated[str, Field(description="Address of that port.")] = "0.0.0.0"
+    history_port: Annotated[
+        int, Field(description="Port of studies' histories and living trials; 0 for a free one.", ge=0, le=65535)
+    ] = 8082
+    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"
     service: Annotated[
         str | None,
         Field(
-            description="The Service in front of that port, as namespace/name:port; kubectl study asks it for history.",
+            description="The Service in front of the history's port: namespace/name:port. kubectl study asks it.",
             pattern=r"^[a-z0-9-]+/[a-z0-9-]+:[a-z0-9-]+$",
         ),
     ] = None
+    gpu_resources: Annotated[
+        dict[str, Share],
+        NoDecode,
+        Field(
+            description="What share of a GPU one of a resource, or of a DRA device class, is, by pattern, as JSON:"
+            ' {"nvidia.com/gpu.shared": 0.25}. These go before the usual ones.',
+            default_factory=dict,
+        ),
+    ]
     leader_election: Annotated[bool, Field(description="Wait for a Lease before working.")] = True
     lease_namespace: Annotated[str, Field(description="Where the Lease is.", default_factory=namespace_here)]
     lease_name: Annotated[str, Field(description="What it is called.")] = "kubestudy-operator"
@@ -68,6 +87,24 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, given: object) -> object:
         return tuple(filter(None, (n.strip() for n in given.split(",")))) if isinstance(given, str) else given
+
+    @field_validator("prometheus_headers", "gpu_resources", mode="before")
+    @classmethod
+    def _parse(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"is no JSON ({error})") from error
+
+    @property
+    def gpu_shares(self) -> Mapping[str, float]:
+        """By pattern of a resource's or device class's name, the first that fits: what share of a GPU one is."""
+        return {
+            **self.gpu_resources,
+            **{name: share for name, share in GPU_SHARES.items() if name not in self.gpu_resources},
+        }
 
     @property
     def prometheus(self) -> Access | None:

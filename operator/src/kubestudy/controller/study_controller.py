@@ -1,77 +1,56 @@
-"""The life of one study in a cluster: validated, run by its loop, woken by changes, and gone when it is deleted."""
+"""The life of one study in a cluster, in one task: it reads the study's inbox, and does what `study_states` asks for.
+
+Two more tasks are this one's own, and end with it: an admission, and the study's run. What they come to, a newer
+version in the inbox, and time are looked at whenever something wakes the task; what is not its turn yet stays where it
+is, so nothing is lost.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
 
-from pydantic import ValidationError
-
-from kubestudy.api.gpus import gpus_in
-from kubestudy.api.status import StudyStatus
-from kubestudy.api.study import Budget, HyperparameterStudy, Metadata, StudySpec
-from kubestudy.api.validation import validate
-from kubestudy.cluster.api import ApiError, KubeApi
-from kubestudy.cluster.cache import Cache
-from kubestudy.cluster.events import EventRecorder
-from kubestudy.cluster.jobs import Owner
-from kubestudy.cluster.names import job_name, job_prefix
-from kubestudy.cluster.runtime import ClusterRuntime
-from kubestudy.cluster.status_writer import Pace, StatusWriter
-from kubestudy.controller.admission import NO_PROMETHEUS, MetricsUnavailableError, admit, listed
-from kubestudy.metrics.expressions import PrometheusEvaluator
-from kubestudy.metrics.own import OperatorMetrics
-from kubestudy.metrics.prometheus import PrometheusMetrics
-from kubestudy.metrics.scrape import ScrapedMetrics
-from kubestudy.metrics.server import PrometheusServer
-from kubestudy.search.archive import Archive, Record
-from kubestudy.search.search_checks import search_problems
-from kubestudy.study.loop import StudyLoop
-from kubestudy.study.ports import Event, ExpressionEvaluator, StudyError, Trouble
-from kubestudy.study.steady import steady_clock
-from kubestudy.study.view import LiveTrial, View, degraded, failed
+from kubestudy.api.reasons import Hindrance
+from kubestudy.cluster.api import ApiError
+from kubestudy.controller.admission import admit, history_policy, internal_error, owner_of
+from kubestudy.controller.inbox import Inbox
+from kubestudy.controller.log_lines import about
+from kubestudy.controller.reporting import StudyReporter
+from kubestudy.controller.services import Services
+from kubestudy.controller.study_run import StudyRun
+from kubestudy.controller.study_states import (
+    BACKOFF,
+    Admit,
+    BackingOff,
+    Broke,
+    Changed,
+    Elapsed,
+    Ended,
+    Fact,
+    Judged,
+    Postponed,
+    Renew,
+    Request,
+    Run,
+    Running,
+    State,
+    TellRejected,
+    TellTrouble,
+    begin,
+    due,
+    hindrance,
+    step,
+    takes_changes,
+)
+from kubestudy.controller.verdicts import Runnable, Verdict
+from kubestudy.search.archive import Record
+from kubestudy.study.ports import StudyError, Trouble
+from kubestudy.study.view import LiveTrial
 
 log = logging.getLogger(__name__)
-
-_BACKOFF_SECONDS = 2.0
-_BACKOFF_LIMIT_SECONDS = 120.0
-_FLUSH_SECONDS = 5.0
-_SCRAPE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all studies of an operator share.
-
-    Attributes:
-        api: The API server.
-        cache: Jobs and pods.
-        archive: The storage.
-        metrics: The operator's own.
-        heartbeats: When each study's loop last turned, by uid.
-        address: The Service through which its port is reached: namespace/name:port.
-        prometheus: Where running trials are read; without it each pod is scraped.
-        settling: Seconds after a trial's end from which on Prometheus has its last values.
-        pace: The turns in which statuses are written.
-        clock: Unix time.
-    """
-
-    api: KubeApi
-    cache: Cache
-    archive: Archive
-    metrics: OperatorMetrics
-    heartbeats: dict[str, float]
-    address: str | None = None
-    prometheus: PrometheusServer | None = None
-    settling: float = 30.0
-    pace: Pace = field(default_factory=Pace)
-    clock: Callable[[], float] = field(default_factory=steady_clock)
 
 
 class StudyController:
@@ -80,243 +59,170 @@ class StudyController:
     Args:
         body: The object, as the API server sends it.
         services: What it needs.
+
+    Attributes:
+        namespace: The study's namespace.
+        name: Its name.
     """
 
     def __init__(self, body: Mapping[str, Any], services: Services) -> None:
-        self._body = body
         self._services = services
-        self._changed = asyncio.Event()
-        self._loop: StudyLoop | None = None
-        self._runtime: ClusterRuntime | None = None
-        self._change: asyncio.Task[None] | None = None
-        self._refused: Trouble | None = None
-        self.live: Sequence[LiveTrial] = ()
-        metadata = body["metadata"]
-        self.namespace, self.name, self.uid = metadata["namespace"], metadata["name"], metadata["uid"]
-        owner = self._owner()
-        self._writer = StatusWriter(owner, services.api, body.get("status"), services.pace)
-        self._events = EventRecorder(owner, services.api)
-        self._status = _known_status(body)
-        self._budget = _budget_in(body)
+        self._wake = asyncio.Event()
+        self._inbox = Inbox(body, self._wake.set)
+        owner = owner_of(body)
+        self.namespace, self.name, self._uid = owner.namespace, owner.name, owner.uid
+        self._reporter = StudyReporter(owner, self._inbox.newest, services)
+        self._admission: asyncio.Task[Verdict] | None = None
+        self._run: StudyRun | None = None
+        self._running: asyncio.Task[Ended | Broke] | None = None
 
-    def _owner(self) -> Owner:
-        template = (self._body.get("spec") or {}).get("jobTemplate") or {}
-        return Owner(self.name, self.namespace, self.uid, template)
+    @property
+    def live(self) -> Sequence[LiveTrial]:
+        """The trials that live now."""
+        return self._reporter.live
 
     @property
     def record(self) -> Record:
         """What the storage knows the study by."""
-        policy = (self._body.get("spec") or {}).get("historyPolicy") or "Retain"
-        return Record(self.namespace, self.name, self.uid, policy)
+        return Record(self.namespace, self.name, self._uid, history_policy(self._inbox.newest))
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the object."""
-        old, self._body = self._body, body
-        if body["metadata"].get("generation") == old["metadata"].get("generation"):
-            return  # the spec is as it was
-        self._budget = _budget_in(body)
-        if self._loop is None:
-            self._changed.set()
-        else:
-            self._change = asyncio.create_task(self._take_change(body))
-
-    async def _take_change(self, body: Mapping[str, Any]) -> None:
-        """Hand a changed spec to the loop that runs; one that is not valid is told of, and the old one stays."""
-        study, problems = await asyncio.to_thread(validate, _manifest(body), search_problems)
-        if body is not self._body:
-            return  # a newer one came
-        if self._loop is None or self._runtime is None:
-            self._changed.set()  # the loop ended meanwhile
-            return
-        if study is None:
-            message = f"the changed spec is not valid, and the study goes on by the old one: {listed(problems)}"
-            log.warning("%s/%s: %s", self.namespace, self.name, message)
-            self._refused = Trouble("InvalidSpec", message)
-            self._trouble(self._refused)
-            return
-        self._refused = None
-        await self._runtime.renew(self._owner(), study.spec)
-        self._loop.update(study)
+        if self._inbox.put(body):
+            self._reporter.take(self._inbox.newest)
 
     async def run(self) -> None:
-        """Run the study until cancelled."""
-        backoff = _BACKOFF_SECONDS
-        while True:
-            self._changed.clear()
-            try:
-                if not self._is_done():
-                    await self._once()
-                backoff = _BACKOFF_SECONDS
-                await self._changed.wait()
-            except MetricsUnavailableError as error:
-                self._trouble(Trouble("MetricsUnavailable", str(error)))
-            except (StudyError, ApiError) as error:
-                storage = isinstance(error, StudyError)
-                self._trouble(Trouble("StorageUnavailable" if storage else "ApiServerUnavailable", str(error)))
-                if storage:
-                    self._services.metrics.storage_errors.inc()
-            except Exception as error:  # whatever it is, other studies go on
-                log.exception("%s/%s: an error of the operator's own", self.namespace, self.name)
-                self._trouble(
-                    Trouble("InternalError", f"{type(error).__name__}: {error}; the operator's log says more")
-                )
-            else:
-                continue
-            log.warning("%s/%s: trying again in %.0f s", self.namespace, self.name, backoff)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), backoff)
-            backoff = min(backoff * 2, _BACKOFF_LIMIT_SECONDS)
+        """Look after the study until cancelled."""
+        with about(self.namespace, self.name):
+            failures = 0
+            while True:
+                try:
+                    await self._live()
+                except Exception as error:  # whatever it is, other studies go on, and so does this one later
+                    failures += 1
+                    log.exception("an error of the operator's own")
+                    self._reporter.troubled(internal_error(error))
+                finally:
+                    await self._halt()
+                await asyncio.sleep(BACKOFF.after(failures))
 
     async def close(self) -> None:
         """Write what is left to write, a limited time."""
-        await self._events.flush(_FLUSH_SECONDS)
-        await self._writer.flush(_FLUSH_SECONDS)
-        await self._writer.close()
+        with about(self.namespace, self.name):
+            await self._reporter.flush()
+            await self._reporter.close()
+
+    async def abandon(self) -> None:
+        """Write nothing more: somebody else looks after the study by now."""
+        await self._reporter.close()
 
     async def gone(self) -> None:
-        """The study was deleted: its Jobs go by themselves, its history if it was to."""
-        await self._writer.close()
-        self._services.metrics.drop(self.namespace, self.name)
+        """The study was deleted: its Jobs go by themselves, its history if it was to.
+
+        Raises:
+            StudyError: The history cannot be deleted.
+        """
+        await self._reporter.close()
+        self._reporter.gone()
         if self.record.history == "Delete":
             await asyncio.to_thread(self._services.archive.delete, self.record)
 
-    def _is_done(self) -> bool:
-        """Tell whether nothing is to be done: what is written about this generation is an end."""
-        status = self._status
-        if status is None or status.phase not in ("Complete", "Failed"):
-            return False
-        self._services.metrics.show(self.namespace, self.name, status, self._budget)
-        if self._services.prometheus is not None and any(c.reason == NO_PROMETHEUS for c in status.conditions):
-            return False  # which was the operator's lack, not the study's
-        generation: int | None = self._body["metadata"].get("generation")
-        return status.observed_generation == generation
+    # --- the task --------------------------------------------------------------------------------------------------
 
-    async def _once(self) -> None:
-        """Run the study until it is over, or stands still."""
-        body, services = self._body, self._services
-        begun = self._status is not None and self._status.trials.total > 0
-        verdict = await admit(
-            _manifest(body), self._owner(), services.api, self._evaluator, services.clock(), begun=begun
-        )
-        if isinstance(verdict, Trouble):
-            self._refuse(body, verdict.reason, verdict.message)
-        else:
-            await self._run_valid(verdict.study, body, verdict.evaluator)
+    async def _live(self) -> None:
+        version = self._inbox.take() or self._inbox.newest
+        over = self._reporter.is_over(version)
+        if over:
+            self._reporter.again()
+        state, requests = begin(version, done=over)
+        while True:
+            self._reporter.hindrance = hindrance(state)
+            for request in requests:
+                await self._do(request)
+            _tell_of_pause(state, requests, self._services.clock())
+            fact = await self._next(state)
+            state, requests = step(state, fact, self._services.clock())
 
-    def _evaluator(self, spec: StudySpec) -> PrometheusEvaluator | None:
-        server = self._services.prometheus
-        if server is None:
-            return None
-        job = partial(job_name, self.name, self.uid)
-        return PrometheusEvaluator(server, spec.expressions, self.namespace, self.name, job, self._services.settling)
+    async def _next(self, state: State) -> Fact:
+        """Wait for something that leads on from a state."""
+        while True:
+            self._wake.clear()
+            fact = self._seen(state)
+            if fact is not None:
+                return fact
+            at = due(state)
+            timeout = None if at is None else max(0.0, at - self._services.clock())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout)
 
-    async def _run_valid(
-        self, study: HyperparameterStudy, body: Mapping[str, Any], evaluator: ExpressionEvaluator
-    ) -> None:
-        services = self._services
-        search = await asyncio.to_thread(services.archive.open, self.record, study.spec)
-        if self._status is not None and self._status.trials.total > 0 and not search.asked:
-            raise StudyError(
-                f"the storage {services.archive.where} holds nothing of this study, which had"
-                f" {self._status.trials.total} trials: is the right volume mounted? To start over, delete the study"
-                " and create it again"
-            )
-        relaunched = services.metrics.relaunched
-        runtime = ClusterRuntime(
-            self._owner(), study.spec, services.api, services.cache, clock=services.clock, launched=relaunched
-        )
-        metrics = self._metrics(study.spec)
-        before = self._status.conditions if self._status is not None else ()
-        loop = StudyLoop(study, search, runtime, metrics, self, services.clock, before, evaluator)
-        self._loop, self._runtime = loop, runtime
-        if self._body["metadata"].get("generation") != body["metadata"].get("generation"):
-            # Changed while it was being checked and opened.
-            self._changed.clear()
-            self._change = asyncio.create_task(self._take_change(self._body))
+    def _seen(self, state: State) -> Fact | None:
+        if self._running is not None and self._running.done():
+            ended, self._running, self._run = self._running.result(), None, None
+            return ended
+        if self._admission is not None and self._admission.done():
+            verdict, self._admission = self._admission.result(), None
+            return Judged(verdict)
+        if takes_changes(state) and (version := self._inbox.take()) is not None:
+            return Changed(version)
+        at = due(state)
+        return Elapsed() if at is not None and self._services.clock() >= at else None
+
+    async def _do(self, request: Request) -> None:
+        match request:
+            case Admit(version):
+                runs = self._run.runnable if self._run is not None else None
+                begun = self._reporter.trials > 0
+                verdict = admit(version, self._services, runs, begun=begun)
+                self._admission = self._own_task(verdict)
+            case Run(runnable):
+                self._run = StudyRun(runnable, self._services, self._reporter)
+                self._running = self._own_task(self._end_of(self._run))
+            case Renew(runnable):
+                await self._renew(runnable)
+            case TellRejected(version, why):
+                self._reporter.rejected(version, why)
+            case TellTrouble(why):
+                log.warning("%s: %s", why.reason, why.message)
+                self._reporter.troubled(why)
+            case _:
+                assert_never(request)
+
+    def _own_task(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._wake.set())
+        return task
+
+    async def _renew(self, runnable: Runnable) -> None:
+        if self._run is None:
+            return
         try:
-            await loop.run()
-        finally:
-            if self._refused is not None:
-                self._changed.set()  # the changed spec is checked on its own now
-            self._loop = self._runtime = self._refused = None
-            self.live = ()
-            services.heartbeats.pop(self.uid, None)
-            metrics.close()
-            await runtime.close()
+            await self._run.renew(runnable)
+        except StudyError as error:
+            log.warning("the history's policy is not kept yet: %s", error)
 
-    def _metrics(self, spec: StudySpec) -> PrometheusMetrics | ScrapedMetrics:
-        server = self._services.prometheus
-        if server is None:
-            return ScrapedMetrics(interval=_SCRAPE_SECONDS)
-        return PrometheusMetrics(
-            server,
-            self.namespace,
-            job_prefix(self.name, self.uid),
-            gpus=gpus_in(spec.job_template.spec.template.spec) > 0,
-        )
+    async def _end_of(self, run: StudyRun) -> Ended | Broke:
+        try:
+            return Ended(await run.run())
+        except StudyError as error:
+            self._services.metrics.storage_errors.inc()
+            return Broke(Trouble(Hindrance.STORAGE, str(error)))
+        except ApiError as error:
+            return Broke(Trouble(Hindrance.API_SERVER, str(error)))
+        except Exception as error:
+            log.exception("an error of the operator's own")
+            return Broke(internal_error(error))
 
-    # --- the loop's listener ---------------------------------------------------------------------------------------
-
-    def show(self, view: View) -> None:
-        """Take the study's newest state."""
-        self._services.heartbeats[self.uid] = time.monotonic()
-        self.live = view.live
-        status = view.status
-        self._want(status if self._refused is None else self._degraded(status, self._refused))
-
-    def tell(self, event: Event) -> None:
-        """Take something worth telling a person."""
-        if event.why is not None:
-            self._services.metrics.trial_failed(event.why)
-        self._events.tell(event)
-
-    # --- troubles --------------------------------------------------------------------------------------------------
-
-    def _want(self, status: StudyStatus) -> None:
-        status = status.model_copy(update={"history_service": self._services.address})
-        self._status = status
-        self._services.metrics.show(self.namespace, self.name, status, self._budget)
-        self._writer.want(status)
-
-    def _refuse(self, body: Mapping[str, Any], reason: str, message: str) -> None:
-        metadata = Metadata.model_validate(_metadata(body), by_alias=True)
-        self._want(failed(metadata, reason, message, self._services.clock(), self._status))
-        self._events.tell(Event(reason, message, warning=True))
-
-    def _trouble(self, trouble: Trouble) -> None:
-        """Say that the study cannot go on for now; everything else of its status stays."""
-        self._want(self._degraded(self._status or StudyStatus(), trouble))
-        self._events.tell(Event(trouble.reason, trouble.message, warning=True))
-
-    def _degraded(self, status: StudyStatus, trouble: Trouble) -> StudyStatus:
-        rest = [c for c in status.conditions if c.type != "Degraded"]
-        before = self._status.conditions if self._status is not None else ()
-        condition = degraded(self._body["metadata"].get("generation"), trouble, self._services.clock(), before)
-        return status.model_copy(update={"conditions": [*rest, condition]})
+    async def _halt(self) -> None:
+        """End the tasks of this one."""
+        tasks = [task for task in (self._admission, self._running) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._admission = self._running = self._run = None
 
 
-def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: body["metadata"].get(key) for key in ("name", "namespace", "generation")}
-
-
-def _manifest(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": body.get("apiVersion"),
-        "kind": body.get("kind"),
-        "metadata": _metadata(body),
-        "spec": body.get("spec"),
-    }
-
-
-def _known_status(body: Mapping[str, Any]) -> StudyStatus | None:
-    try:
-        return StudyStatus.model_validate(body["status"], by_alias=True, by_name=False)
-    except (KeyError, ValidationError):
-        return None
-
-
-def _budget_in(body: Mapping[str, Any]) -> Budget | None:
-    try:
-        return Budget.model_validate((body.get("spec") or {}).get("budget") or {}, by_alias=True)
-    except ValidationError:
-        return None  # which the study is told of elsewhere
+def _tell_of_pause(state: State, requests: Sequence[Request], now: float) -> None:
+    """Log when what failed is tried again."""
+    match state:
+        case BackingOff(until=until) | Running(change=Postponed(until=until)) if requests:
+            log.warning("trying again in %.0f s", max(0.0, until - now))

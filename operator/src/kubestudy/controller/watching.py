@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 
 import kopf
@@ -70,7 +71,7 @@ async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequ
             private_key_path=configuration.key_file,
         )
 
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=handlers,
         settings=_settings(),
         standalone=True,
@@ -80,6 +81,26 @@ async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequ
         namespaces=list(namespaces),
         stop_flag=stop,
     )
+    # kopf listens to them itself by now, and would tell nobody.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await kopf.run_tasks(tasks, ignored=_EveryTask())
+
+
+class _EveryTask(Collection[Any]):
+    """What kopf leaves alone at its end: else it waits five seconds for whatever began after it, and cancels that.
+
+    Such tasks are ours, each study's among them, and ended in order elsewhere; kopf's own end with its watches.
+    """
+
+    def __contains__(self, _task: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class _NothingToCompare(kopf.DiffBaseStorage):

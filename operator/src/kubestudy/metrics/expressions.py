@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from kubestudy.api.expansion import expand
+from kubestudy.api.text import shorten
 from kubestudy.metrics.server import PrometheusError, PrometheusServer, Series
 from kubestudy.study.ports import MeasureError
 from kubestudy.study.trial import Observed
@@ -115,7 +116,7 @@ def one_number(found: list[Series], sent: str) -> float:
     if not found:
         raise MeasureError(
             "NothingMeasured",
-            f"the expression gave nothing over the trial's window: {_shown(sent)}",
+            f"the expression gave nothing over the trial's window: {shorten(sent, _SENT_LENGTH)}",
             attempts=_EMPTY_ATTEMPTS,
         )
     if len(found) > 1:
@@ -124,10 +125,10 @@ def one_number(found: list[Series], sent: str) -> float:
         raise MeasureError(
             "ManyValues",
             f"the expression gave {len(found)} values where one is needed, so aggregate them (max, avg, sum):"
-            f" {_shown(sent)} ({labels}{more})",
+            f" {shorten(sent, _SENT_LENGTH)} ({labels}{more})",
         )
     if not math.isfinite(found[0].value):
-        raise MeasureError("NonFiniteMetric", f"the expression gave {found[0].value}: {_shown(sent)}")
+        raise MeasureError("NonFiniteMetric", f"the expression gave {found[0].value}: {shorten(sent, _SENT_LENGTH)}")
     return found[0].value
 
 
@@ -157,13 +158,9 @@ def variables(number: int, job: str, pods: tuple[str, ...], start: float, end: f
 
 
 def _refusal(error: Exception, sent: str) -> str:
-    return f"{error}; the expression as it was sent: {_shown(sent)}"
+    return f"{error}; the expression as it was sent: {shorten(sent, _SENT_LENGTH)}"
 
 
 def _labels(series: Series) -> str:
     inner = ", ".join(f'{key}="{value}"' for key, value in sorted(series.labels.items()))
     return f"{{{inner}}} = {series.value:g}"
-
-
-def _shown(sent: str) -> str:
-    return sent if len(sent) <= _SENT_LENGTH else f"{sent[: _SENT_LENGTH - 3]}..."

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from kubestudy.api.reasons import ConditionType
 from kubestudy.api.status import StudyStatus, Used
 from kubestudy.api.study import Budget
 from kubestudy.api.values import as_text
@@ -28,6 +29,9 @@ class OperatorMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         r = self.registry
+        ProcessCollector(registry=r)
+        started = Gauge("kubestudy_operator_start_time_seconds", "When the operator was started.", registry=r)
+        started.set_to_current_time()
         study = ("namespace", "study")
         self._studies = Gauge("kubestudy_studies", "Studies by phase.", ["phase"], registry=r)
         self._trials = Gauge("kubestudy_study_trials", "Trials of a study by state.", [*study, "state"], registry=r)
@@ -98,7 +102,8 @@ class OperatorMetrics:
         for state in _STATES:
             self._trials.labels(*key, state).set(getattr(counts, state))
         self._gpu.labels(*key).set(status.used.gpu_seconds)
-        self._degraded.labels(*key).set(any(c.type == "Degraded" and c.status == "True" for c in status.conditions))
+        degraded = any(c.type == ConditionType.DEGRADED and c.status == "True" for c in status.conditions)
+        self._degraded.labels(*key).set(degraded)
         best = status.best
         self._set(self._best, key, {} if best is None else {(name,): value for name, value in best.values.items()})
         params = {} if best is None else best.params

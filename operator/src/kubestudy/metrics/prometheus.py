@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from kubestudy.api.contract import DCGM_UTILIZATION, METRIC_NAME, METRIC_STEP
 from kubestudy.metrics.server import PrometheusError, PrometheusServer, Series
+from kubestudy.planning.backoff import Backoff
 from kubestudy.study.ports import Trouble
 from kubestudy.study.trial import Observed, Sample
 
@@ -51,8 +52,8 @@ class PrometheusMetrics:
     @property
     def interval(self) -> float:
         """Seconds between two readings; more and more while the server does not answer."""
-        longer = self._interval * 2.0 ** min(self._failures, 10)
-        return min(longer, max(self._interval, _BACKOFF_LIMIT_SECONDS))
+        waits = Backoff(first=self._interval * 2, limit=max(self._interval, _BACKOFF_LIMIT_SECONDS))
+        return waits.after(self._failures) or self._interval
 
     def trouble(self) -> Trouble | None:
         """Return what keeps trials from being read."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kubestudy.api.reasons import Ended
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.facts import Facts
 
 # When nothing but failures came so far, more of them tell nothing new.
 FIRST_FAILURES = 10
+# A fault that is no matter of parameters burns a trial each time.
+SAME_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def ending(spec: StudySpec, facts: Facts) -> Ending | None:
     if facts.complete:
         barren = facts.infeasible == facts.complete
         return replace(found, message=f"{found.message}; no trial kept every constraint") if barren else found
-    return Ending("NoTrialCompleted", _nothing_completed(facts, found), failed=True, early=found.early)
+    return Ending(Ended.NOTHING_COMPLETED, _nothing_completed(facts, found), failed=True, early=found.early)
 
 
 def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
@@ -53,36 +56,44 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
     if budget.max_failed_trials is not None and facts.failed >= budget.max_failed_trials:
         why = f"; the last: {facts.last_failure}" if facts.last_failure else ""
         return Ending(
-            "MaxFailedTrialsReached",
+            Ended.MAX_FAILED,
             f"{facts.failed} trials failed and maxFailedTrials is {budget.max_failed_trials}{why}",
             failed=True,
         )
-    if budget.max_failed_trials is None and facts.failed >= FIRST_FAILURES and facts.failed == facts.finished:
+    # Whoever starts a study again after it ended has mended something: what failed before says nothing any more.
+    failed = facts.failed - facts.forgiven
+    if min(facts.alike, failed) >= SAME_FAILURES:
+        return Ending(
+            Ended.SAME_FAILURE,
+            f"{SAME_FAILURES} trials in a row failed alike, and so would all others: {facts.fault}; mend that and start"
+            " the study again",
+            failed=True,
+        )
+    if budget.max_failed_trials is None and failed >= FIRST_FAILURES and facts.failed == facts.finished:
         why = f"; the last: {facts.last_failure}" if facts.last_failure else ""
         return Ending(
-            "EveryTrialFails",
-            f"the first {FIRST_FAILURES} trials all failed; to go on, mend what is wrong and set maxFailedTrials above"
-            f" that{why}",
+            Ended.EVERY_TRIAL_FAILS,
+            f"the first {FIRST_FAILURES} trials all failed; mend what is wrong and start the study again{why}",
             failed=True,
         )
     if spec.stop:
-        return Ending("StopRequested", "spec.stop is true")
+        return Ending(Ended.STOP_REQUESTED, "spec.stop is true")
     if facts.target_reached:
-        return Ending("TargetReached", "a trial reached the target")
+        return Ending(Ended.TARGET, "a trial reached the target")
     if budget.max_seconds is not None and facts.seconds >= budget.max_seconds:
-        return Ending("MaxDurationReached", f"the study ran for maxDuration ({budget.max_duration})")
+        return Ending(Ended.MAX_DURATION, f"the study ran for maxDuration ({budget.max_duration})")
     if budget.max_gpu_seconds is not None and facts.gpu_seconds >= budget.max_gpu_seconds:
-        return Ending("MaxGpuHoursReached", f"the trials used maxGpuHours ({budget.max_gpu_hours:g})")
+        return Ending(Ended.MAX_GPU_HOURS, f"the trials used maxGpuHours ({budget.max_gpu_hours:g})")
     if budget.patience is not None and facts.since_improvement >= budget.patience:
         return Ending(
-            "PatienceExhausted",
+            Ended.PATIENCE,
             f"{facts.since_improvement} trials in a row brought no improvement (patience)",
         )
     if budget.max_trials is not None and facts.total >= budget.max_trials:
-        return Ending("MaxTrialsReached", f"maxTrials ({budget.max_trials}) is reached", early=False)
+        return Ending(Ended.MAX_TRIALS, f"maxTrials ({budget.max_trials}) is reached", early=False)
     if facts.exhausted:
         return Ending(
-            "SearchSpaceExhausted",
+            Ended.EXHAUSTED,
             f"the grid is exhausted: each of its {facts.total} points was tried",
             early=False,
         )

@@ -28,6 +28,11 @@ class Facts:
         gpu_seconds: GPUs times seconds, live trials included.
         ending_since: `seconds` at the moment when the study began to end; None before.
         last_failure: Why the last failed trial failed, in a sentence.
+        alike: How many trials in a row failed for the same fault, one that every other trial will have too.
+        fault: That fault.
+        forgiven: How many of the failed trials came before the study was last started again after its end.
+        waiting: How many trials wait for room.
+        waiting_for: What is said of that, by the scheduler, a quota or a queue.
     """
 
     live: frozenset[int] = frozenset()
@@ -48,6 +53,11 @@ class Facts:
     gpu_seconds: float = 0.0
     ending_since: float | None = None
     last_failure: str | None = None
+    alike: int = 0
+    fault: str | None = None
+    forgiven: int = 0
+    waiting: int = 0
+    waiting_for: str | None = None
 
     @property
     def finished(self) -> int:

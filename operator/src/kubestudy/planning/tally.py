@@ -42,6 +42,9 @@ class Tally:
         target_reached: Whether some trial reached every target that is set.
         gpu_seconds: GPUs times seconds of all attempts that ended.
         last_failure: Why the last failed trial failed.
+        alike: How many trials in a row, up to the last that ended, failed for the same certain fault, one that every
+            other trial will have too.
+        fault: That fault.
     """
 
     complete: int = 0
@@ -54,6 +57,8 @@ class Tally:
     target_reached: bool = False
     gpu_seconds: float = 0.0
     last_failure: str | None = None
+    alike: int = 0
+    fault: str | None = None
 
     def with_complete(self, objectives: Sequence[Objective], trial: Scored) -> Tally:
         """Return the tally with one more complete trial."""
@@ -71,15 +76,23 @@ class Tally:
             front=front,
             since_improvement=0 if better else self.since_improvement + 1,
             target_reached=self.target_reached or (trial.feasible and reaches_targets(objectives, trial.values)),
+            alike=0,
+            fault=None,
         )
 
     def with_pruned(self) -> Tally:
         """Return the tally with one more pruned trial."""
-        return replace(self, pruned=self.pruned + 1, since_improvement=self.since_improvement + 1)
+        return replace(self, pruned=self.pruned + 1, since_improvement=self.since_improvement + 1, alike=0, fault=None)
 
-    def with_failed(self, why: str) -> Tally:
-        """Return the tally with one more failed trial."""
-        return replace(self, failed=self.failed + 1, last_failure=why)
+    def with_failed(self, why: str, fault: str | None = None) -> Tally:
+        """Return the tally with one more failed trial.
+
+        Args:
+            why: Why it failed, its number included.
+            fault: The same without the number, if the fault is certain to be every other trial's too.
+        """
+        alike = 0 if fault is None else self.alike + 1 if fault == self.fault else 1
+        return replace(self, failed=self.failed + 1, last_failure=why, alike=alike, fault=fault)
 
     def with_stopped(self) -> Tally:
         """Return the tally with one more trial that the study's end stopped."""

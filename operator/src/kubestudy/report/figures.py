@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import optuna
 import plotly.graph_objects as go
@@ -24,6 +24,8 @@ from optuna.visualization import (
 )
 
 from kubestudy.report.finish import HEIGHT, dress, legend_above
+from kubestudy.report.metric_curves import metric_curves
+from kubestudy.report.section import Section, drawn
 from kubestudy.report.views import Goal, StudyView, excerpt, goals_of, view_of
 
 # What a browser draws in about a second, and a person can still read.
@@ -47,23 +49,6 @@ _BAR_HEIGHT = 34
 _PALE = "#e9eef5"
 _NOT_COMPLETE = "no trial is complete"
 _NOT_VARIED = "no parameter has two values among the complete trials"
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One kind of plot in the report.
-
-    Attributes:
-        title: Its heading.
-        caption: How to read it, and what it leaves out.
-        figures: The plot, in several parts where one would be too wide; empty where there is none.
-        missing: Why there is none.
-    """
-
-    title: str
-    caption: str
-    figures: list[go.Figure] = field(default_factory=list)
-    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +98,14 @@ def sections(study: optuna.Study, names: list[str]) -> Iterator[Section]:
     several = len(goals) > 1
     if several:
         yield _pareto_front(view, goals)
+        yield from metric_curves(view, goals)
         yield _parallel(view, view.best_trials if goals[0].complete else [], parameters, [], several=True)
     for goal in goals:
         suffix = f": {goal.name}" if several else ""
         yield _history(goal, suffix)
         if not several:
             yield _curves(goal)
+            yield from metric_curves(view, goals)
         ranked = _ranked(goal, parameters.varied)
         yield _importances(goal, suffix, parameters, ranked)
         if not several:
@@ -160,7 +147,7 @@ def _pareto_front(view: StudyView, goals: list[Goal]) -> Section:
         figure.update_layout({axis: goal.axis for axis, goal in zip(axes, goals, strict=False)})
         return legend_above(figure)
 
-    return _section(
+    return drawn(
         title,
         "Each point is a trial. Those in red are the front: no other trial is at least as good in every objective"
         " and better in one." + thinned,
@@ -177,7 +164,7 @@ def _history(goal: Goal, suffix: str) -> Section:
         figure = dress(plot_optimization_history(goal.view, target_name=goal.name))
         return _scaled(legend_above(figure), goal)
 
-    return _section(title, f"{goal.name} of each complete trial, and the best so far.{_axis(goal)}", draw)
+    return drawn(title, f"{goal.name} of each complete trial, and the best so far.{_axis(goal)}", draw)
 
 
 def _curves(goal: Goal) -> Section:
@@ -196,7 +183,7 @@ def _curves(goal: Goal) -> Section:
         figure.update_traces(line={"width": 4}, opacity=1, selector={"name": f"Trial{best}"})
         return _scaled(figure.update_yaxes(title=goal.name), goal)
 
-    return _section(
+    return drawn(
         title,
         f"{goal.name} of each trial while it ran."
         + (" Lines that end early are mostly trials that were pruned." if pruned else "")
@@ -221,7 +208,7 @@ def _importances(goal: Goal, suffix: str, parameters: Parameters, ranked: list[s
     shown, some = parameters.first(ranked, PARAMETERS)
     count = len(goal.complete)
     hint = f" With {count} complete trials this is a hint; from about {STEADY_TRIALS} on it is steady."
-    return _section(
+    return drawn(
         title,
         f"How much each parameter decides whether a trial is among the best tenth by {goal.name} (PED-ANOVA)."
         + (hint if count < STEADY_TRIALS else "")
@@ -249,7 +236,7 @@ def _parallel(
         return figure.update_annotations(bgcolor=_PALE, font={"size": 11}, opacity=0.9)
 
     colour = "; the darker, the nearer to the Pareto front" if several else "; the darker, the better"
-    return _section(
+    return drawn(
         title,
         f"Each line is a trial, from its result to its parameters{colour}.{some}"
         + parameters.said("“None” stands where a trial does not have {}.", params)
@@ -276,7 +263,7 @@ def _slices(goal: Goal, suffix: str, parameters: Parameters, ranked: list[str]) 
 
         return draw
 
-    return _section(
+    return drawn(
         title,
         f"{goal.name} over each parameter alone; the darker, the later the trial.{_axis(goal)}{some}"
         + parameters.said("Conditional ({}): only trials that have them are drawn.", names)
@@ -301,7 +288,7 @@ def _contours(goal: Goal, suffix: str, parameters: Parameters, ranked: list[str]
         figure.update_traces(marker={"size": 5, "line": {"width": 1}}, selector={"type": "scatter"})
         return dress(figure, height)
 
-    return _section(
+    return drawn(
         title,
         f"{coloured.name} over pairs of parameters, guessed between the trials (dots); the darker, the better.{some}"
         + parameters.said("Conditional ({}): only trials that have them are drawn.", chosen)
@@ -321,7 +308,7 @@ def _timeline(view: StudyView) -> Section:
         figure = dress(plot_timeline(view, n_recent_trials=TIMELINE_TRIALS))
         return legend_above(figure.update_xaxes(title=None))
 
-    return _section(
+    return drawn(
         title,
         "When each trial ran and how it ended, in the local time of the machine that kept the record; a trial that was"
         " stopped with the study counts as FAIL here." + (last if len(trials) > TIMELINE_TRIALS else ""),
@@ -350,18 +337,6 @@ def _axis(goal: Goal) -> str:
 
 def _scaled(figure: go.Figure, goal: Goal) -> go.Figure:
     return figure.update_yaxes(**goal.axis)
-
-
-def _section(title: str, caption: str, *draw: Callable[[], go.Figure]) -> Section:
-    """Draw; what Optuna cannot draw must not cost the rest of the report."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            figures = [one() for one in draw]
-    except Exception as error:  # whatever a plot trips over
-        return Section(title, caption, missing=f"Optuna could not draw it ({type(error).__name__}: {error})")
-    figures = [figure for figure in figures if figure.data]
-    return Section(title, caption, figures, "" if figures else "there is too little to draw")
 
 
 def _listed(names: list[str]) -> str:

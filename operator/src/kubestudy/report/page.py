@@ -17,6 +17,7 @@ from kubestudy.report.finish import as_html
 from kubestudy.search.history import History, TrialRecord
 
 TABLE_ROWS = 2000
+METRIC_COLUMNS = 8
 FAILURE_ROWS = 10
 _STATES = ("Complete", "Pruned", "Failed", "Stopped", "Running", "Waiting")
 
@@ -44,6 +45,7 @@ def write_report(study: HyperparameterStudy, history: History, target: Path) -> 
         counts=[(state, n) for state in _STATES if (n := sum(r.state == state for r in records))],
         best=best,
         best_numbers={record.number for record in best},
+        best_metrics=_best_metrics(best[:METRIC_COLUMNS], history.metric_names),
         metrics=history.metric_names,
         budget=_budget(study, records),
         failures=_failures(records),
@@ -89,7 +91,9 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _short(value: Value) -> str:
+def _short(value: Value | None) -> str:
+    if value is None:
+        return ""
     return f"{value:.6g}" if isinstance(value, float) else as_text(value)
 
 
@@ -108,6 +112,12 @@ def _took(records: list[TrialRecord]) -> str:
     starts = [r.started for r in records if r.started]
     ends = [r.ended for r in records if r.ended]
     return _duration((max(ends) - min(starts)).total_seconds()) if starts and ends else ""
+
+
+def _best_metrics(best: list[TrialRecord], objectives: list[str]) -> list[tuple[str, list[float | None]]]:
+    """Return what the best trials reported beside the objectives: by metric, the last value of each."""
+    names = dict.fromkeys(name for record in best for name in record.metrics if name not in objectives)
+    return [(name, [record.metrics.get(name) for record in best]) for name in names]
 
 
 def _failures(records: list[TrialRecord]) -> list[tuple[str, list[int]]]:

@@ -14,11 +14,13 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from kubestudy.search.optuna_internals import StudyProxy
+
 # Values that span more than this cannot be told apart on a linear axis.
-_WIDE_SPAN = 100.0
+WIDE_SPAN = 100.0
 
 
-class StudyView(optuna.Study):
+class StudyView(StudyProxy):
     """A study with other trials than its storage holds. Nothing may be written through it.
 
     Args:
@@ -31,9 +33,8 @@ class StudyView(optuna.Study):
     def __init__(
         self, study: optuna.Study, trials: Sequence[FrozenTrial], directions: list[StudyDirection], names: list[str]
     ) -> None:
-        vars(self).update(vars(study))
+        super().__init__(study, directions)
         self._shown = trials
-        self._directions = directions
         self._names = names
 
     def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
@@ -48,7 +49,7 @@ class StudyView(optuna.Study):
 
     def only(self, trials: Sequence[FrozenTrial]) -> StudyView:
         """Return the same view of fewer trials."""
-        return StudyView(self, trials, self._directions, self._names)
+        return StudyView(self, trials, self.directions, self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _goal(view: StudyView, index: int, name: str, scale: Callable[[float], float
     sign = 1.0 if minimized else -1.0
     complete = sorted((t for t in trials if t.state is TrialState.COMPLETE), key=lambda t: sign * t.values[0])
     values = [t.values[0] for t in complete]
-    wide = minimized and bool(values) and values[0] > 0 and values[-1] / values[0] > _WIDE_SPAN
+    wide = minimized and bool(values) and values[0] > 0 and values[-1] / values[0] > WIDE_SPAN
     return Goal(name, minimized, StudyView(view, trials, [direction], [name]), complete, wide)
 
 

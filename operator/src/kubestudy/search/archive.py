@@ -44,6 +44,21 @@ class Record:
         return f"{self.namespace}/{self.name}/{self.uid}"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A search that is kept, and how much there is of it.
+
+    Attributes:
+        record: Which object it belongs to.
+        size: Bytes of its journal; None in a database.
+        written: Unix time of the journal's last write; None in a database.
+    """
+
+    record: Record
+    size: int | None = None
+    written: float | None = None
+
+
 class Archive:
     """All searches of an operator.
 
@@ -71,7 +86,7 @@ class Archive:
         journal = self._journal(record)
         storage = self._shared() if journal is None else open_storage(journal, sole_writer=True)
         search = OptunaSearch(spec, storage, record.study_name, self.where, self._observer)
-        self._note(record)
+        self.note(record)
         return search
 
     def records(self) -> list[Record]:
@@ -82,6 +97,23 @@ class Archive:
         """
         with storage_errors(self.where):
             return list(self._records())
+
+    def kept(self) -> list[Kept]:
+        """Return what is kept and how much of it, by namespace and name.
+
+        Raises:
+            StudyError: The storage cannot be used.
+        """
+        with storage_errors(self.where):
+            found = [self._measured(record) for record in self._records()]
+        return sorted(found, key=lambda kept: (kept.record.namespace, kept.record.name, kept.record.uid))
+
+    def _measured(self, record: Record) -> Kept:
+        journal = self._journal(record)
+        if journal is None or not journal.is_file():
+            return Kept(record)
+        known = journal.stat()
+        return Kept(record, known.st_size, known.st_mtime)
 
     def export(self, namespace: str, name: str, uid: str) -> Iterator[bytes] | None:
         """Return a study's history as an Optuna journal, in pieces; None if there is none.
@@ -137,7 +169,12 @@ class Archive:
     def _beside(journal: Path) -> Path:
         return journal.with_suffix(".json")
 
-    def _note(self, record: Record) -> None:
+    def note(self, record: Record) -> None:
+        """Keep which object a search belongs to, and what is to become of it.
+
+        Raises:
+            StudyError: The storage cannot be used.
+        """
         with storage_errors(self.where):
             journal = self._journal(record)
             if journal is not None:

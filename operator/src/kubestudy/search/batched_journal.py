@@ -1,4 +1,4 @@
-"""Optuna's journal file, whose records can be gathered and written in one go.
+"""Optuna's journal file, whose records can be held back and written in one go.
 
 One record is one locked, synchronised write. A reading of a thousand trials makes a thousand records, none of which is
 lost for good if a crash comes before they are written: a trial's result brings its curve again.
@@ -14,14 +14,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from kubestudy.search.optuna_internals import JournalOffsets
 
 
 class BatchedJournal(JournalFileBackend):
-    """A journal file; only its sole writer may gather."""
+    """A journal file; only its sole writer may write in batches.
 
-    _written = 0
-    _held: list[dict[str, Any]] | None = None
+    Args:
+        path: The file.
+        lock: What keeps several processes apart; Optuna's own if left out.
+    """
+
+    def __init__(self, path: str, lock: JournalFileSymlinkLock | None = None) -> None:
+        super().__init__(path, lock)
+        self._path = Path(path)
+        self._offsets = JournalOffsets(self)
+        self._written = 0
+        self._held: list[dict[str, Any]] | None = None
 
     # Optuna's own returns a Generator; its storage, like the interface it implements, only goes through it.
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
@@ -43,12 +55,12 @@ class BatchedJournal(JournalFileBackend):
             super().append_logs(logs)
 
     @contextlib.contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Hold records back, and write them together at the end.
+    def batched(self) -> Iterator[None]:
+        """Hold records back, and write them in one go at the end.
 
         Where somebody else has written what was not read yet, each record is written by itself, as ever.
         """
-        if self._log_number_offset.get(self._written) != Path(self._file_path).stat().st_size:
+        if self._held is not None or self._offsets.get(self._written) != self._path.stat().st_size:
             yield
             return
         self._held = []
@@ -62,8 +74,30 @@ class BatchedJournal(JournalFileBackend):
 
     def _place(self, records: list[dict[str, Any]]) -> None:
         """Note where the next record begins, which saves reading the file from its start."""
-        offset = self._log_number_offset[self._written]
+        offset = self._offsets.get(self._written)
         self._written += len(records)
         size = sum(len(json.dumps(record, separators=(",", ":")).encode()) + 1 for record in records)
-        if offset + size == Path(self._file_path).stat().st_size:  # else somebody came in between
-            self._log_number_offset[self._written] = offset + size
+        if offset is not None and offset + size == self._path.stat().st_size:  # else somebody came in between
+            self._offsets.set(self._written, offset + size)
+
+
+class BatchedJournalStorage(JournalStorage):
+    """Optuna's storage over a journal that can be written in batches.
+
+    Args:
+        journal: The journal.
+    """
+
+    def __init__(self, journal: BatchedJournal) -> None:
+        super().__init__(journal)
+        self.journal = journal
+
+
+@contextlib.contextmanager
+def batched_writes(storage: BaseStorage) -> Iterator[None]:
+    """Write what is recorded meanwhile in one go, where the storage is a journal of our own."""
+    if isinstance(storage, BatchedJournalStorage):
+        with storage.journal.batched():
+            yield
+    else:
+        yield

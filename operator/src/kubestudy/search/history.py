@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,10 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from kubestudy.api.values import Value
-from kubestudy.search.search import ATTR_GPU_UTILIZATION, ATTR_SPEC, outcome_in
+from kubestudy.search.attributes import ATTR_GPU_UTILIZATION, ATTR_SPEC, check_version, metrics_of, outcome_in
 from kubestudy.search.storage import storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned
 from kubestudy.study.ports import StudyError
+from kubestudy.study.trial import Curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class TrialRecord:
         params: Its parameters.
         reason: Why it failed or was stopped, or which constraints it breaks.
         last: The last (step, value) of the objective that was recorded while it ran.
+        metrics: The last value of every metric that it reported, the objective's too: the final one where it finished.
+            Of a running trial only the objective is known.
+        curves: (step, value) pairs by metric, thinned.
         started: When its parameters were suggested.
         ended: When its end was recorded.
         gpu_utilization: How busy its GPUs were on average, in percent, where DCGM told.
@@ -40,8 +45,10 @@ class TrialRecord:
     params: Mapping[str, Value]
     reason: str | None = None
     last: tuple[int, float] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Curve = field(default_factory=dict)
     started: datetime | None = None
-    ended: datetime | None = field(default=None)
+    ended: datetime | None = None
     gpu_utilization: float | None = None
 
     @property
@@ -61,17 +68,19 @@ class History:
         where: What errors call the storage.
 
     Raises:
-        StudyError: There is no such study in it.
+        StudyError: There is no such study in it, or a later release has written it.
     """
 
     def __init__(self, storage: BaseStorage, name: str, where: str) -> None:
         self.name = name
+        self.storage = storage
         self._where = where
         with storage_errors(where):
             try:
                 self.study = optuna.load_study(study_name=name, storage=storage)
             except KeyError as error:
                 raise StudyError(f"the storage {where} holds no study named {name}") from error
+            check_version(self.study.user_attrs, name, where)
             self.metric_names = self.study.metric_names or [f"value{i}" for i in range(len(self.study.directions))]
 
     @property
@@ -114,6 +123,7 @@ class History:
                 case _:
                     state, reason = "Stopped", "the study ended"
         step = trial.last_step
+        metrics = metrics_of(trial, self.metric_names[0] if self._single else None)
         return TrialRecord(
             number=trial.number,
             state=state,
@@ -121,6 +131,9 @@ class History:
             params=trial.params,
             reason=reason,
             last=None if step is None else (step, trial.intermediate_values[step]),
+            # The final values of the objectives are exact, whatever was reported last.
+            metrics=metrics.last | {name: value for name, value in values.items() if name in metrics.last},
+            curves=metrics.curves,
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             gpu_utilization=trial.user_attrs.get(ATTR_GPU_UTILIZATION),
@@ -130,3 +143,18 @@ class History:
 def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies in a storage."""
     return optuna.get_all_study_names(storage)
+
+
+def delete_study(storage: BaseStorage, name: str, where: str) -> None:
+    """Delete a study with all its trials; one that is not there is no error.
+
+    Args:
+        storage: The storage.
+        name: The study's name in it.
+        where: What errors call the storage.
+
+    Raises:
+        StudyError: The storage cannot be used.
+    """
+    with storage_errors(where), contextlib.suppress(KeyError):
+        optuna.delete_study(study_name=name, storage=storage)

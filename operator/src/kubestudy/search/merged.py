@@ -5,7 +5,6 @@ Each journal numbers its studies and trials from zero; merged, their ids begin w
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,9 +12,9 @@ from typing import Any, NoReturn
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from kubestudy.search.optuna_internals import FrozenStudy, study_id_of, study_with_id_moved, trial_with_id_moved
 from kubestudy.search.storage import open_storage
 from kubestudy.study.ports import StudyError
 
@@ -145,19 +144,17 @@ class MergedStorage(ReadOnlyStorage):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Return every study."""
-        found = []
-        for place, storage in self._all():
-            for study in storage.get_all_studies():
-                moved = copy.copy(study)
-                moved._study_id += place * _STRIDE
-                found.append(moved)
-        return found
+        return [
+            study_with_id_moved(study, place * _STRIDE)
+            for place, storage in self._all()
+            for study in storage.get_all_studies()
+        ]
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """Return a study's id."""
         for study in self.get_all_studies():
             if study.study_name == study_name:
-                return int(study._study_id)
+                return study_id_of(study)
         raise KeyError(study_name)
 
     def get_study_name_from_id(self, study_id: int) -> str:
@@ -183,17 +180,11 @@ class MergedStorage(ReadOnlyStorage):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial."""
         storage, inner, more = self._of(trial_id)
-        return _moved(storage.get_trial(inner), more)
+        return trial_with_id_moved(storage.get_trial(inner), more)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Return a study's trials."""
         storage, inner, more = self._of(study_id)
-        return [_moved(trial, more) for trial in storage.get_all_trials(inner, deepcopy, states)]
-
-
-def _moved(trial: FrozenTrial, more: int) -> FrozenTrial:
-    moved = copy.copy(trial)
-    moved._trial_id += more
-    return moved
+        return [trial_with_id_moved(trial, more) for trial in storage.get_all_trials(inner, deepcopy, states)]

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from kubestudy.api.algorithms import Algorithm
 from kubestudy.api.problems import Problem, did_you_mean
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -90,15 +91,31 @@ def check_options(
     return problems
 
 
+def trying(path: str, algorithm: Algorithm, make: Callable[[], Any]) -> list[Problem]:
+    """Make something of checked options, to hear what its constructor says of them.
+
+    Args:
+        path: Where the options stand in the manifest.
+        algorithm: What is made.
+        make: Makes it.
+    """
+    try:
+        make()
+    except (TypeError, ValueError) as error:
+        return [Problem(path, f"{algorithm.name} refuses them: {error}")]
+    return []
+
+
 def _check_type(path: str, hint: Any, value: Any) -> list[Problem]:
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError:
-        return [Problem(path, f"{value!r} is no {_name(hint)}")]
+        return [Problem(path, f"{value!r} is no {type_name(hint)}")]
     return []
 
 
-def _name(hint: Any) -> str:
+def type_name(hint: Any) -> str:
+    """Return what people call a type."""
     if isinstance(hint, type):
         return {"int": "whole number", "float": "number", "str": "text", "bool": "true or false"}.get(
             hint.__name__, hint.__name__

@@ -1,81 +1,50 @@
-"""Samplers by name. Source: optuna.samplers."""
+"""Samplers by name: their options checked, and the sampler made. Source: optuna.samplers.
+
+Importing this does not import Optuna: a manifest whose sampler has no options is checked without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial
-
+from kubestudy.api.algorithms import SAMPLERS, SamplerAlgorithm
 from kubestudy.api.problems import Problem
-from kubestudy.api.study import Parameter, SamplerName, StudySpec
-from kubestudy.api.values import Value
-from kubestudy.search.options import check_options
-from kubestudy.search.space import grid, grid_problems, is_conditional
+from kubestudy.api.study import Sampler, StudySpec
+from kubestudy.search.classes import class_of
+from kubestudy.search.options import check_options, trying
+from kubestudy.search.space import is_conditional
+
+if TYPE_CHECKING:
+    import optuna
 
 _TAKEN = frozenset({"seed"})
-_CLASSES: Mapping[SamplerName, type[optuna.samplers.BaseSampler]] = {
-    "tpe": optuna.samplers.TPESampler,
-    "random": optuna.samplers.RandomSampler,
-}
 
 
-class GridSampler(optuna.samplers.BaseSampler):
-    """Tries every point of the grid once, trial n the n-th point of one shuffled order.
-
-    Optuna's own GridSampler knows no conditional parameters and can stop only a study that Optuna itself runs. Here the
-    trial's number is all the state there is, so nothing is repeated or left out by a restart or by parallel trials.
-
-    Args:
-        parameters: The space; every float has a step.
-        seed: Shuffles the order.
-    """
-
-    def __init__(self, parameters: Sequence[Parameter], seed: int | None) -> None:
-        points = list(grid(parameters))
-        order = np.random.default_rng(0 if seed is None else seed).permutation(len(points))
-        self._points = [points[i] for i in order]
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return nothing: each parameter is given independently."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return nothing: each parameter is given independently."""
-        return {}
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Value:
-        """Return the parameter's value at the trial's point."""
-        value: Value = self._points[trial.number % len(self._points)][param_name]
-        return value
-
-
-def sampler_problems(spec: StudySpec) -> list[Problem]:
-    """Check the sampler's options, by trying them, and whether it fits the space."""
-    sampler = spec.sampler
-    if sampler.name == "grid":
-        problems = [
-            Problem(f"spec.sampler.options.{name}", "there is no such option: grid has none")
-            for name in sampler.options
-        ]
-        return problems + grid_problems(spec.parameters)
-    problems = check_options("spec.sampler.options", _CLASSES[sampler.name], sampler.options, _TAKEN)
+def sampler_problems(sampler: Sampler) -> list[Problem]:
+    """Check a sampler's options, by trying them."""
+    algorithm, path, given = SAMPLERS[sampler.name], "spec.sampler.options", sampler.options
+    if algorithm.finite:
+        return [Problem(f"{path}.{name}", f"there is no such option: {algorithm.name} has none") for name in given]
+    if not given and not algorithm.required:
+        return []
+    problems = check_options(path, class_of(algorithm), given, _TAKEN)
     if not problems:
-        try:
-            make_sampler(spec, 0)
-        except (TypeError, ValueError) as error:
-            problems.append(Problem("spec.sampler.options", f"{sampler.name} refuses them: {error}"))
+        problems += trying(path, algorithm, lambda: class_of(algorithm)(**given))
     return problems
+
+
+def objective_problems(spec: StudySpec) -> list[Problem]:
+    """Check whether the sampler can search for as many objectives."""
+    algorithm = SAMPLERS[spec.sampler.name]
+    if algorithm.several_objectives or len(spec.objectives) == 1:
+        return []
+    others = ", ".join(other.name for other in SAMPLERS.values() if other.several_objectives)
+    return [
+        Problem(
+            "spec.sampler.name",
+            f"{algorithm.name} searches for one objective and there are {len(spec.objectives)}: use one of {others}",
+        )
+    ]
 
 
 def make_sampler(spec: StudySpec, trials: int) -> optuna.samplers.BaseSampler:
@@ -86,20 +55,27 @@ def make_sampler(spec: StudySpec, trials: int) -> optuna.samplers.BaseSampler:
         trials: How many trials there are already. The sampler's random state is not stored, so a restart derives a
             new seed from this; otherwise it would suggest again what it suggested first.
     """
-    sampler = spec.sampler
-    if sampler.name == "grid":
-        return GridSampler(spec.parameters, sampler.seed)
-    options = dict(sampler.options)
-    if sampler.name == "tpe" and is_conditional(spec.parameters) and options.get("multivariate") is not False:
-        # Without it, whatever is conditional is left out of the joint model (Optuna's TPESampler, `group`).
-        options.setdefault("group", True)
-        options.setdefault("multivariate", True)
-    seed = seed_after(sampler.seed, trials)
-    return _CLASSES[sampler.name](seed=seed, **options)  # type: ignore[call-arg]
+    algorithm = SAMPLERS[spec.sampler.name]
+    made: optuna.samplers.BaseSampler
+    if algorithm.finite:
+        made = class_of(algorithm)(spec.parameters, spec.sampler.seed)
+    else:
+        made = class_of(algorithm)(seed=seed_after(spec.sampler.seed, trials), **_options(spec, algorithm))
+    return made
+
+
+def _options(spec: StudySpec, algorithm: SamplerAlgorithm) -> dict[str, Any]:
+    options = dict(spec.sampler.options)
+    for name, value in algorithm.if_conditional.items() if is_conditional(spec.parameters) else ():
+        if options.setdefault(name, value) != value:
+            break
+    return options
 
 
 def seed_after(seed: int | None, trials: int) -> int | None:
     """Derive the seed that a study goes on with once it has some trials; the first start has the seed itself."""
     if seed is None or trials == 0:
         return seed
+    import numpy as np  # noqa: PLC0415  (checking a manifest needs no random numbers)
+
     return int(np.random.SeedSequence((seed, trials)).generate_state(1)[0])

@@ -10,34 +10,44 @@ import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from kubestudy.api.study import StudySpec
 from kubestudy.api.values import Value
-from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
-from kubestudy.planning.tally import Scored, Tally
-from kubestudy.search.pruners import CachedStudy, make_pruner
+from kubestudy.planning.tally import Tally
+from kubestudy.search.attributes import (
+    ATTR_END,
+    ATTR_GPU_SECONDS,
+    ATTR_GPU_UTILIZATION,
+    ATTR_METRICS,
+    ATTR_PROGRESS,
+    ATTR_SPEC,
+    ATTR_STOP,
+    ATTR_VERSION,
+    VERSION,
+    check_version,
+    progress_as_data,
+    progress_in,
+)
+from kubestudy.search.batched_journal import batched_writes
+from kubestudy.search.cached_study import CachedStudy
+from kubestudy.search.counting import counted, tally_of
+from kubestudy.search.optuna_internals import reattached, record_of
+from kubestudy.search.pruners import make_pruner
 from kubestudy.search.rungs import rung
-from kubestudy.search.samplers import GridSampler, make_sampler
+from kubestudy.search.samplers import make_sampler
 from kubestudy.search.space import in_tree_order, suggest
-from kubestudy.search.storage import batched_writes, storage_errors
+from kubestudy.search.storage import storage_errors
+from kubestudy.search.trial_metrics import TrialMetrics, kept_of
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
-from kubestudy.study.ports import Progress
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Curve, Sample, Suggestion, Unfinished
-
-# What the study keeps beside Optuna's own records. Anybody may read them; only this module writes them.
-ATTR_SPEC = "kubestudy:spec"
-ATTR_PROGRESS = "kubestudy:memory"
-ATTR_STOP = "kubestudy:stop"
-ATTR_END = "kubestudy:end"
-ATTR_GPU_SECONDS = "kubestudy:gpuSeconds"
-ATTR_GPU_UTILIZATION = "kubestudy:gpuUtilization"
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +85,8 @@ class OptunaSearch:
         self._ordered = in_tree_order(spec.parameters)
         self._single = len(spec.objectives) == 1
         self._open: dict[int, optuna.Trial] = {}
+        self._storage = storage
+        self._told_of_a_cut = False
         with self._errors():
             self._study = optuna.create_study(
                 storage=storage,
@@ -83,18 +95,26 @@ class OptunaSearch:
                 pruner=make_pruner(spec.pruner),
                 load_if_exists=True,
             )
+            self._begin()
             trials = self._study.get_trials(deepcopy=False)
             self._study.sampler = make_sampler(spec, len(trials))
             self._asked = len(trials)
-            if ATTR_SPEC not in self._study.user_attrs:
-                self._study.set_metric_names([objective.name for objective in spec.objectives])
-                self._study.set_user_attr(ATTR_SPEC, fixed_part(spec))
-        self._tally = self._count(trials)
+        self._tally = tally_of(trials, spec.objectives)
         self._running = sorted((t for t in trials if t.state is TrialState.RUNNING), key=lambda t: t.number)
         self._last_sign = max(
             (moment.timestamp() for t in trials for moment in (t.datetime_start, t.datetime_complete) if moment),
             default=0.0,
         )
+
+    def _begin(self) -> None:
+        """Check what wrote the study's records, and write what is not there yet."""
+        attributes = self._study.user_attrs
+        check_version(attributes, self._study.study_name, self._where)
+        if ATTR_VERSION not in attributes:
+            self._study.set_user_attr(ATTR_VERSION, VERSION)
+        if ATTR_SPEC not in attributes:
+            self._study.set_metric_names([objective.name for objective in self._spec.objectives])
+            self._study.set_user_attr(ATTR_SPEC, fixed_part(self._spec))
 
     def _errors(self) -> Any:
         return storage_errors(self._where)
@@ -113,9 +133,9 @@ class OptunaSearch:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every point of the grid was asked for; other samplers never run out."""
+        """Whether every point of a grid was asked for; samplers without a length never run out."""
         sampler = self._study.sampler
-        return isinstance(sampler, GridSampler) and self._asked >= len(sampler)
+        return isinstance(sampler, Sized) and self._asked >= len(sampler)
 
     @property
     def asked(self) -> int:
@@ -137,7 +157,7 @@ class OptunaSearch:
         found = []
         with self._errors():
             for frozen in self._running:
-                trial = optuna.trial.Trial(self._study, frozen._trial_id)
+                trial = reattached(self._study, frozen)
                 self._open[frozen.number] = trial
                 cause = frozen.user_attrs.get(ATTR_STOP)
                 suggestion = Suggestion(frozen.number, suggest(trial, self._ordered))
@@ -157,11 +177,12 @@ class OptunaSearch:
     def report(self, samples: Iterable[tuple[int, Sample]]) -> frozenset[int]:
         """Record running trials' values at their steps' rungs; return those that are hopeless."""
         hopeless = set()
-        with self._errors(), batched_writes(self._study._storage):
+        with self._errors(), batched_writes(self._storage):
             cached = CachedStudy(self._study)
             for number, sample in samples:
                 trial = self._open[number]
-                if self._record(trial, sample.step, sample.value, self._rungs(trial)) and cached.gives_up(trial):
+                known = set(record_of(trial).intermediate_values)
+                if self._record(trial, sample.step, sample.value, known) and cached.gives_up(trial):
                     hopeless.add(number)
         return frozenset(hopeless)
 
@@ -190,28 +211,52 @@ class OptunaSearch:
             log.info("trial %d is finished already", number)
             return
         with self._timed("tell"), self._errors():
-            self._fill_in(trial, outcome.curve)
-            if gpu_utilization is not None:
-                trial.set_user_attr(ATTR_GPU_UTILIZATION, round(gpu_utilization, 1))
-            match outcome:
-                case Complete(values, _, violations):
-                    self._constrain(trial, violations)
-                    self._study.tell(trial, list(values), skip_if_finished=True)
-                case Pruned():
-                    self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-                case Failed(reason, message):
-                    trial.set_user_attr(ATTR_END, {"state": "Failed", "reason": reason, "message": message})
-                    self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-                case Stopped():
-                    trial.set_user_attr(ATTR_END, {"state": "Stopped", "reason": "StudyEnded"})
-                    self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            with batched_writes(self._storage):
+                self._fill_in(trial, outcome.curve)
+                self._keep_metrics(trial, outcome)
+                if gpu_utilization is not None:
+                    trial.set_user_attr(ATTR_GPU_UTILIZATION, round(gpu_utilization, 1))
+                self._note_end(trial, outcome)
+            self._finish(trial, outcome)
         params: Mapping[str, Value] = trial.params
         del self._open[number]
-        self._tally = self._counted(self._tally, outcome, number, params)
+        self._tally = counted(self._tally, self._spec.objectives, outcome, number, params)
+
+    def _note_end(self, trial: optuna.Trial, outcome: Complete | Pruned | Failed | Stopped) -> None:
+        """Record of an end what Optuna's own state does not tell."""
+        match outcome:
+            case Complete():
+                self._constrain(trial, outcome.violations)
+            case Failed(reason, message):
+                trial.set_user_attr(ATTR_END, {"state": "Failed", "reason": reason, "message": message})
+            case Stopped():
+                trial.set_user_attr(ATTR_END, {"state": "Stopped", "reason": "StudyEnded"})
+
+    def _finish(self, trial: optuna.Trial, outcome: Complete | Pruned | Failed | Stopped) -> None:
+        match outcome:
+            case Complete(values):
+                self._study.tell(trial, list(values), skip_if_finished=True)
+            case Pruned():
+                self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            case _:
+                self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _keep_metrics(self, trial: optuna.Trial, outcome: Complete | Pruned | Failed | Stopped) -> None:
+        """Keep everything that the trial reported, as far as it has room."""
+        kept = kept_of(
+            TrialMetrics(outcome.metrics, outcome.curve),
+            first=(measured.name for measured in self._spec.measured),
+            without_curve=self._spec.objectives[0].name if self._single else None,
+        )
+        if kept.record:
+            trial.set_user_attr(ATTR_METRICS, kept.record)
+        if kept.cut and not self._told_of_a_cut:
+            self._told_of_a_cut = True
+            log.warning("trial %d reports more than is kept with a trial: of it, %s", trial.number, kept.cut)
 
     def _constrain(self, trial: optuna.Trial, violations: Mapping[str, float]) -> None:
         """Record by how much each constraint is broken; what a crash came after stays as it is."""
-        known = self._study._storage.get_trial(trial._trial_id).constraints
+        known = record_of(trial).constraints
         for i, constraint in enumerate(self._spec.constraints):
             # A database's keys are short, expressions need not be.
             key = constraint.metric or constraint.label or f"promql {i}"
@@ -221,33 +266,14 @@ class OptunaSearch:
     def load_progress(self) -> Progress:
         """Return what was last remembered; a new study remembers nothing."""
         with self._errors():
-            kept = self._study.user_attrs.get(ATTR_PROGRESS)
-        if kept is None:
-            return Progress()
-        return Progress(
-            clock=StudyClock(**kept["clock"]),
-            **{k: kept[k] for k in ("started", "ending_since", "completed")},
-        )
+            return progress_in(self._study.user_attrs)
 
     def save_progress(self, progress: Progress) -> None:
         """Keep what the study remembers beside its trials."""
-        clock = progress.clock
         with self._errors():
-            self._study.set_user_attr(
-                ATTR_PROGRESS,
-                {
-                    "clock": {"seconds": clock.seconds, "as_of": clock.as_of, "paused": clock.paused},
-                    "started": progress.started,
-                    "ending_since": progress.ending_since,
-                    "completed": progress.completed,
-                },
-            )
+            self._study.set_user_attr(ATTR_PROGRESS, progress_as_data(progress))
 
     # --- intermediate values ---------------------------------------------------------------------------------------
-
-    def _rungs(self, trial: optuna.Trial) -> set[int]:
-        frozen = self._study._storage.get_trial(trial._trial_id)
-        return set(frozen.intermediate_values)
 
     def _record(self, trial: optuna.Trial, step: int, value: float, known: set[int]) -> bool:
         at = rung(step)
@@ -263,49 +289,9 @@ class OptunaSearch:
             return
         points = curve.get(self._spec.objectives[0].name, ())
         if points:
-            known = self._rungs(trial)
+            known = set(record_of(trial).intermediate_values)
             for step, value in points:
                 self._record(trial, step, value, known)
-
-    # --- counting --------------------------------------------------------------------------------------------------
-
-    def _count(self, trials: Sequence[FrozenTrial]) -> Tally:
-        spent = sum(sum(trial.user_attrs.get(ATTR_GPU_SECONDS, {}).values()) for trial in trials)
-        tally = Tally().with_gpu_seconds(spent)
-        finished = [t for t in trials if t.state.is_finished() and t.datetime_complete is not None]
-        for trial in sorted(finished, key=lambda t: (t.datetime_complete, t.number)):
-            tally = self._counted(tally, outcome_in(trial), trial.number, trial.params)
-        return tally
-
-    def _counted(
-        self,
-        tally: Tally,
-        outcome: Complete | Pruned | Failed | Stopped,
-        number: int,
-        params: Mapping[str, Value],
-    ) -> Tally:
-        match outcome:
-            case Complete(values):
-                scored = Scored(number, values, params, outcome.feasible)
-                return tally.with_complete(self._spec.objectives, scored)
-            case Pruned():
-                return tally.with_pruned()
-            case Failed(reason, message):
-                return tally.with_failed(f"trial {number}: {reason}: {message}")
-            case Stopped():
-                return tally.with_stopped()
-
-
-def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
-    """Read from a finished trial's record what became of it."""
-    if trial.state is TrialState.COMPLETE:
-        return Complete(tuple(trial.values or ()), {}, trial.constraints)
-    if trial.state is TrialState.PRUNED:
-        return Pruned({})
-    end = trial.user_attrs.get(ATTR_END, {})
-    if end.get("state") == "Stopped":
-        return Stopped({})
-    return Failed(end.get("reason", "Error"), end.get("message", "it was recorded as failed"), {})
 
 
 def fixed_part(spec: StudySpec) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-
-import optuna
+from typing import TYPE_CHECKING
 
 from kubestudy.api.problems import Problem
 from kubestudy.api.study import Parameter
 from kubestudy.api.values import Value, same
+
+if TYPE_CHECKING:
+    import optuna
 
 MAX_GRID = 100_000
 

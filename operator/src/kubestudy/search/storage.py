@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
-from kubestudy.search.batched_journal import BatchedJournal
+from kubestudy.search.batched_journal import BatchedJournal, BatchedJournalStorage
+from kubestudy.search.optuna_internals import raised_in_storage
 from kubestudy.study.ports import StudyError
 
 # A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
@@ -58,7 +58,7 @@ def storage_errors(where: str) -> Iterator[None]:
         cause = error.__cause__ or error
         raise StudyError(f"the storage {where} does not answer: {_first_line(cause)}") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        if not _raised_in_storage(error):
+        if not raised_in_storage(error):
             raise
         what = f"{type(error).__name__}: {_first_line(error)}"
         raise StudyError(f"the storage {where} is damaged, or is no storage of Optuna's ({what})") from error
@@ -66,12 +66,6 @@ def storage_errors(where: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(masked(str(error)).strip().splitlines()), type(error).__name__)
-
-
-def _raised_in_storage(error: BaseException) -> bool:
-    """Tell whether an error came up while Optuna's storage was reading its records, not in the code that asked it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return any("/optuna/storages/" in frame.filename for frame in frames)
 
 
 def _remedy(error: OSError) -> str:
@@ -106,7 +100,7 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = str(place.resolve())
             lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
-            return JournalStorage(BatchedJournal(path, lock_obj=lock))
+            return BatchedJournalStorage(BatchedJournal(path, lock))
     with storage_errors(masked(place)):
         try:
             return RDBStorage(place)
@@ -176,14 +170,3 @@ def _cut_torn_line(journal: Path) -> None:
             file.truncate(kept)
     except FileNotFoundError:
         return
-
-
-@contextlib.contextmanager
-def batched_writes(storage: BaseStorage) -> Iterator[None]:
-    """Write what is recorded meanwhile in one go, where the storage is a journal of our own."""
-    journal = getattr(storage, "_backend", None)
-    if isinstance(journal, BatchedJournal):
-        with journal.gathered():
-            yield
-    else:
-        yield

@@ -8,7 +8,8 @@ from typing import Protocol
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.plan import Plan
 from kubestudy.study.outcome import Complete, Failed, Outcome, Pruned, Requeue, Stopped
-from kubestudy.study.ports import Event, Progress, Trouble
+from kubestudy.study.ports import Event, Trouble
+from kubestudy.study.progress import Progress
 from kubestudy.study.view import View
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""One study's loop: observe, plan, act, until nothing is left to do. Level-triggered.
+"""One study's loop: observe, classify, record, plan, act, announce, until nothing is left to do. Level-triggered.
 
 Each turn looks at the whole study afresh and closes the gap between what is and what should be; events only end a
 wait early. The storage owns the search, the runtime owns execution, and both are joined by the trial's number.
@@ -7,6 +7,7 @@ wait early. The storage owns the search, the runtime owns execution, and both ar
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,34 +19,25 @@ from kubestudy.api.status import Condition
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan, StopCause, plan
+from kubestudy.planning.starts import Starts
 from kubestudy.planning.tally import Tally
+from kubestudy.study.active import GONE, ActiveTrial, Stage, classify, facts_of, living, on_their_way
 from kubestudy.study.announcer import Announcer, Listener
+from kubestudy.study.conclusion import conclude
 from kubestudy.study.measuring import NO_EVALUATOR, Measuring
-from kubestudy.study.outcome import (
-    Complete,
-    Failed,
-    Outcome,
-    Requeue,
-    Stopped,
-    outcome_of,
-    to_be_measured,
-)
-from kubestudy.study.ports import ExpressionEvaluator, Metrics, Progress, Runtime, Search, Trouble
+from kubestudy.study.outcome import Complete, Failed, Outcome, Requeue, Stopped, to_be_measured
+from kubestudy.study.ports import ExpressionEvaluator, Metrics, Runtime, Search
+from kubestudy.study.progress import Progress, after_plan, recovered
 from kubestudy.study.readings import Readings
-from kubestudy.study.trial import End, Observed, Suggestion, TrialPhase
-from kubestudy.study.view import LiveTrial, View, status_of
+from kubestudy.study.trial import Observed, Suggestion, TrialPhase
+from kubestudy.study.view import View, live_trial, status_of, trouble_of
 
 log = logging.getLogger(__name__)
 
 # Nothing that happens should go unnoticed for longer, even if its event was lost.
 RESYNC_SECONDS = 30.0
 STATUS_SECONDS = 0.25
-# A trial that is preempted, evicted or lost runs again: at once, then after longer and longer waits.
-INTERRUPTIONS_TOLERATED = 20
-INTERRUPTION_SECONDS = 5.0
-INTERRUPTION_LIMIT_SECONDS = 300.0
-
-_GONE = End(succeeded=False, interrupted=True, reason="Gone", detail="it ended unobserved", result=None)
+_SHORTEST_WAIT_SECONDS = 0.01
 
 T = TypeVar("T")
 
@@ -80,32 +72,30 @@ class StudyLoop:
         self._runtime = runtime
         self._readings = Readings(metrics, clock)
         self._measuring = Measuring(evaluator, clock)
-        self._audience = listener
+        self._listener = listener
+        self._announcer = Announcer(listener)
         self._now = clock
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
-        self._interrupted = False
         self._nudged = asyncio.Event()
+        self._interrupted = False
+        # What is known of the study, each in one place: its own record, its finished trials, its trials without an end.
         self._progress = Progress()
         self._tally = Tally()
+        self._trials: dict[int, ActiveTrial] = {}
+        self._starts = Starts()
         self._exhausted = False
-        # Trials without an end, by number: those in `_live` are in the runtime's hands, the others wait.
-        self._trials: dict[int, Suggestion] = {}
-        self._live: dict[int, Observed] = {}
-        self._stopping: dict[int, StopCause] = {}
-        self._hopeless: set[int] = set()
-        self._next_showing = 0.0
         self._conditions = conditions
-        self._announcer = Announcer(listener)
-        self._interruptions: dict[int, int] = {}
-        self._not_before: dict[int, float] = {}
+        self._next_showing = 0.0
 
     def update(self, study: HyperparameterStudy) -> None:
         """Take a newer manifest; the next turn goes by it."""
+        if study.spec.job_template != self.study.spec.job_template:
+            self._starts = Starts()  # what kept trials from starting may be mended
         self.study = study
         self._nudged.set()
 
     def interrupt(self) -> None:
-        """Stop the running trials in order and end the run; a later run goes on with them."""
+        """Stop the running trials and end the run; a later run goes on with them."""
         self._interrupted = True
         self._nudged.set()
 
@@ -113,7 +103,7 @@ class StudyLoop:
         """Run until the study is over, or stands still because it is suspended or interrupted.
 
         Returns:
-            The last state. Its phase is Complete, Failed or Suspended.
+            The last state. Its phase is Complete, Failed or Suspended, by the newest manifest that it was given.
 
         Raises:
             StudyError: The storage or the runtime cannot go on; trials that run are left to the runtime's owner.
@@ -121,100 +111,89 @@ class StudyLoop:
         try:
             await self._recover()
             while True:
-                decided = await self._turn()
-                if decided.over or (decided.suspended and not self._live and not self._measuring.numbers):
+                observed = await self._runtime.observe()
+                ended = await self._classify(observed)
+                await self._record(ended)
+                await self._prune()
+                facts, decided = self._plan()
+                await self._act(facts, decided)
+                if decided.over or (decided.suspended and not any(t.stage is not Stage.QUEUED for t in self._active)):
                     # Whoever is told that it is over should find everything cleaned up.
                     await self._runtime.drain()
-                    return self._show(decided)
+                    if not self._nudged.is_set():
+                        return self._announce(decided)
+                    # A newer manifest came meanwhile: whether it is over is to be decided by that.
+                    self._nudged.clear()
+                    continue
                 if self._now() >= self._next_showing:
-                    self._show(decided)
+                    self._announce(decided)
                 await self._pause(self._seconds_to_wait(decided))
         finally:
             await self._readings.close()
             await self._measuring.close()
             self._executor.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def _active(self) -> Sequence[ActiveTrial]:
+        return list(self._trials.values())
+
+    def _change(self, number: int, **changes: Any) -> None:
+        self._trials[number] = replace(self._trials[number], **changes)
+
     async def _off(self, call: Callable[[], T]) -> T:
         """Call the search in its own thread: Optuna is synchronous and can be slow."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        context = contextvars.copy_context()  # by which log lines know their study
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, call))
 
     # --- after a restart -------------------------------------------------------------------------------------------
 
     async def _recover(self) -> None:
-        def load() -> tuple[Progress, Tally, list[tuple[Suggestion, StopCause | None]], float]:
+        def load() -> tuple[Progress, Tally, dict[int, ActiveTrial], float]:
             search = self._search
-            pending = [(u.suggestion, u.stop_cause) for u in search.unfinished()]
-            return search.load_progress(), search.tally, pending, search.last_activity
+            found = [ActiveTrial(known.suggestion, stop_cause=known.stop_cause) for known in search.unfinished()]
+            return search.load_progress(), search.tally, {t.number: t for t in found}, search.last_activity
 
-        self._progress, self._tally, unfinished, last_activity = await self._off(load)
+        self._progress, self._tally, self._trials, last_activity = await self._off(load)
         seen = {trial.number for trial in await self._runtime.observe()}
-        for suggestion, cause in unfinished:
-            self._trials[suggestion.number] = suggestion
-            if cause is not None:
-                self._stopping[suggestion.number] = cause
-        now = self._now()
-        clock = self._progress.clock.recover(now, last_activity, bool(seen & self._trials.keys()))
-        started = self._progress.started
-        if not self.study.spec.suspend and (self._trials or (self._finished and self._progress.completed is None)):
-            self._announcer.went_on(len(self._trials), self._finished)
-        if started is None:
+        now, before = self._now(), self._progress
+        finished = facts_of({}, self._tally, before, now, (), exhausted=False).finished
+        if not self.study.spec.suspend and (self._trials or (finished and before.completed is None)):
+            self._announcer.went_on(len(self._trials), finished)
+        if before.started is None:
             self._announcer.started()
-        await self._save_progress(replace(self._progress, clock=clock, started=now if started is None else started))
+        anything_ran, failed = bool(seen & self._trials.keys()), self._tally.failed
+        await self._save_progress(recovered(before, now, last_activity, anything_ran=anything_ran, failed=failed))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
-        await self._record([Observed(n, TrialPhase.ENDED, end=_GONE) for n in self._stopping if n not in seen])
+        told = [t.number for t in self._active if t.stop_cause is not None and t.number not in seen]
+        await self._record([Observed(number, TrialPhase.ENDED, end=GONE) for number in told])
 
-    @property
-    def _finished(self) -> int:
-        tally = self._tally
-        return tally.complete + tally.pruned + tally.failed + tally.stopped
+    # --- classify --------------------------------------------------------------------------------------------------
 
-    # --- one turn --------------------------------------------------------------------------------------------------
-
-    async def _turn(self) -> Plan:
-        observed = await self._runtime.observe()
-        for trial in observed:
-            await self._take_in(trial)
-        ended = [trial for trial in observed if trial.end is not None and trial.number in self._trials]
-        # Taken away from under the study: its Job was deleted by hand, its machine was lost.
-        lost = self._live.keys() - {trial.number for trial in observed}
-        known = self._known([*ended, *(Observed(number, TrialPhase.ENDED, end=_GONE) for number in sorted(lost))])
-        await self._record(known)
-        for trial in known:
-            await self._runtime.forget(trial.number)
-        await self._read_metrics()
-        suspended = self.study.spec.suspend or self._interrupted
-        facts = self._facts()
-        decided = plan(self.study.spec, facts, suspended=suspended, capacity=self._runtime.capacity())
-        await self._keep_time(decided, facts)
-        await self._act(decided)
-        return decided
-
-    def _known(self, ended: Sequence[Observed]) -> list[Observed]:
-        """Return those that ended of which it is known what they came to; the others are being measured."""
-        spec = self.study.spec
-        known = []
-        for trial in ended:
-            if to_be_measured(trial.end or _GONE, self._stopping.get(trial.number), spec):
+    async def _classify(self, observed: Sequence[Observed]) -> list[Observed]:
+        """Join what the runtime shows with the records; return the trials of which it is known what they came to."""
+        look = classify(self._trials, observed)
+        self._trials = dict(look.trials)
+        for _ in look.started:
+            self._starts = self._starts.after_start()
+        for stranger in look.strangers:
+            await (self._runtime.stop if stranger.end is None else self._runtime.forget)(stranger.number)
+        spec, known = self.study.spec, []
+        for trial in look.ended:
+            if to_be_measured(trial.end or GONE, self._trials[trial.number].stop_cause, spec):
                 self._measuring.add(trial, spec.settling_seconds)
-                self._live.pop(trial.number, None)
-            elif trial.number not in self._measuring:
+                self._change(trial.number, stage=Stage.MEASURING, observed=trial)
+            else:
                 known.append(trial)
         self._measuring.turn()
         return known + [trial for trial in self._measuring.trials if self._measuring.found(trial.number) is not None]
 
-    async def _take_in(self, trial: Observed) -> None:
-        number = trial.number
-        if number not in self._trials:
-            # Its end was recorded, but a restart came before the runtime could let go of it.
-            await (self._runtime.stop(number) if trial.end is None else self._runtime.forget(number))
-        elif trial.end is None and number not in self._measuring:
-            self._live[number] = trial
-            if number in self._stopping:
-                await self._runtime.stop(number)
+    # --- record ----------------------------------------------------------------------------------------------------
 
     async def _record(self, ended: Sequence[Observed]) -> None:
         """Record the ends of executions, each once: all that came together in one go to the search's thread."""
-        outcomes = [(trial, self._outcome(trial)) for trial in ended]
+        if not ended:
+            return
+        outcomes = [(trial, self._conclude(trial)) for trial in ended]
         busy = {trial.number: self._readings.gpu_utilization(trial.number) for trial in ended}
 
         def record() -> list[Tally]:
@@ -228,112 +207,136 @@ class StudyLoop:
                 after.append(self._search.tally)
             return after
 
-        if not outcomes:
-            return
         for (trial, outcome), tally in zip(outcomes, await self._off(record), strict=True):
-            number, before, self._tally = trial.number, self._tally, tally
-            self._look_for_curve(number, outcome)
-            log.info("trial %d ended: %s", number, type(outcome).__name__)
-            self._live.pop(number, None)
-            self._stopping.pop(number, None)
-            self._readings.drop(number)
-            self._measuring.drop(number)
-            self._hopeless.discard(number)
-            if not isinstance(outcome, Requeue):
-                del self._trials[number]
-                self._interruptions.pop(number, None)
-            self._announcer.ended(number, outcome, self.study.spec, better=before.front is not tally.front)
+            before, self._tally = self._tally, tally
+            self._tell_of_end(trial.number, outcome, better=before.front is not tally.front)
+            self._let_go(trial.number, outcome)
+            await self._runtime.forget(trial.number, failed=isinstance(outcome, Failed))
 
-    def _look_for_curve(self, number: int, outcome: Outcome) -> None:
-        """Tell, once, if there is a pruner and trials report nothing that it could go by."""
-        if not self._search.prunes or not isinstance(outcome, Complete) or self._readings.has(number):
-            return
-        if not outcome.curve.get(self.study.spec.objectives[0].name):
-            self._announcer.silent(number, self.study.spec)
+    def _conclude(self, ended: Observed) -> Outcome:
+        """Decide what becomes of a trial, and keep what its end says of how trials start."""
+        number, now = ended.number, self._now()
+        measures = self._measuring.found(number) or {}
+        concluded = conclude(self._trials[number], ended, self._starts, self.study.spec, measures, now)
+        self._trials[number], self._starts = concluded.trial, concluded.starts
+        if isinstance(concluded.outcome, Requeue) and concluded.trial.not_before > now:
+            wait = concluded.trial.not_before - now
+            log.warning("trial %d runs again in %.0f s: %s", number, wait, concluded.outcome.why)
+        return concluded.outcome
 
-    def _outcome(self, trial: Observed) -> Outcome:
-        cause = self._stopping.get(trial.number)
-        outcome = outcome_of(trial.end or _GONE, cause, self.study.spec, self._measuring.found(trial.number) or {})
-        if isinstance(outcome, Requeue) and cause is None:
-            outcome = self._after_interruption(trial.number, outcome)
-        return outcome
+    def _tell_of_end(self, number: int, outcome: Outcome, *, better: bool) -> None:
+        log.info("trial %d ended: %s", number, type(outcome).__name__)
+        unseen = self._search.prunes and not self._readings.has(number)
+        if unseen and isinstance(outcome, Complete) and not outcome.curve.get(self.study.spec.objectives[0].name):
+            self._announcer.silent(number, self.study.spec)  # a pruner, and nothing that it could go by
+        self._announcer.ended(number, outcome, self.study.spec, better=better)
 
-    def _after_interruption(self, number: int, outcome: Requeue) -> Outcome:
-        """Let a trial that was interrupted wait longer each time, and give it up when that has no end."""
-        times = self._interruptions[number] = self._interruptions.get(number, 0) + 1
-        if times > INTERRUPTIONS_TOLERATED:
-            return Failed("InterruptedTooOften", f"it was interrupted {times} times; the last time: {outcome.why}", {})
-        if times > 1:
-            wait = min(INTERRUPTION_SECONDS * 2 ** (times - 2), INTERRUPTION_LIMIT_SECONDS)
-            self._not_before[number] = self._now() + wait
-            log.warning("trial %d was interrupted %d times: it runs again in %.0f s", number, times, wait)
-        return outcome
+    def _let_go(self, number: int, outcome: Outcome) -> None:
+        self._readings.drop(number)
+        self._measuring.drop(number)
+        if isinstance(outcome, Requeue):
+            self._trials[number] = self._trials[number].queued()
+        else:
+            del self._trials[number]
 
     # --- metrics and pruning ---------------------------------------------------------------------------------------
 
-    async def _read_metrics(self) -> None:
-        """Take in a finished reading, begin the next when it is due, and see which trials are hopeless."""
-        fresh = self._readings.finished(self._live, self.study.spec.objectives[0].name)
-        self._readings.begin([t for t in self._live.values() if t.metrics_url and t.number not in self._stopping])
+    async def _prune(self) -> None:
+        """Take in a finished reading, begin the next when it is due, and note which trials are hopeless."""
+        live = living(self._trials)
+        fresh = self._readings.finished({trial.number for trial in live}, self.study.spec.objectives[0].name)
+        readable = [t for t in live if t.metrics_url and self._trials[t.number].stop_cause is None]
+        self._readings.begin(readable)
         if fresh and self._search.prunes:
-            self._hopeless |= await self._off(partial(self._search.report, fresh))
+            for number in await self._off(partial(self._search.report, fresh)):
+                self._change(number, hopeless=True)
 
-    # --- acting ----------------------------------------------------------------------------------------------------
+    # --- plan ------------------------------------------------------------------------------------------------------
 
-    async def _act(self, decided: Plan) -> None:
+    def _plan(self) -> tuple[Facts, Plan]:
+        facts = self._facts()
+        way = on_their_way(self._trials)
+        self._starts = self._starts.after_look(way)
+        allowed, capacity = self._starts.allowed(way, self._now()), self._runtime.capacity()
+        suspended = self.study.spec.suspend or self._interrupted
+        return facts, plan(
+            self.study.spec,
+            facts,
+            suspended=suspended,
+            capacity=allowed if capacity is None else min(allowed, capacity),
+        )
+
+    def _facts(self) -> Facts:
+        exhausted = self._exhausted or self._search.exhausted
+        return facts_of(
+            self._trials, self._tally, self._progress, self._now(), self._measuring.trials, exhausted=exhausted
+        )
+
+    # --- act -------------------------------------------------------------------------------------------------------
+
+    async def _act(self, facts: Facts, decided: Plan) -> None:
+        self._announcer.turned(decided, self._progress, len(self._trials), interrupted=self._interrupted)
+        progress = after_plan(self._progress, decided, facts, self._now())
+        if progress != self._progress:
+            await self._save_progress(progress)
+        for trial in self._active:
+            if trial.stage is Stage.LIVE and trial.stop_cause is not None:
+                await self._runtime.stop(trial.number)  # told before, perhaps by a run that was killed
         for number, cause in decided.stop:
-            if cause is not StopCause.SUSPENDED:
-                await self._off(partial(self._search.mark_stopping, number, cause))
-            self._stopping[number] = cause
-            await self._runtime.stop(number)
+            await self._stop(number, cause)
         for number in decided.drop:
             await self._drop(number)
         for number in decided.relaunch:
-            await self._launch(self._trials[number])
+            await self._launch(self._trials[number].suggestion)
         for _ in range(decided.launch):
             suggestion = await self._off(self._search.ask)
             if suggestion is None:
                 self._exhausted = True
                 break
-            self._trials[suggestion.number] = suggestion
             await self._launch(suggestion)
 
-    def _held(self, now: float) -> frozenset[int]:
-        """Return the trials whose wait after an interruption is not over."""
-        self._not_before = {n: at for n, at in self._not_before.items() if at > now and n in self._trials}
-        return frozenset(self._not_before)
+    async def _stop(self, number: int, cause: StopCause) -> None:
+        """Tell a trial to stop; why is recorded before, unless a restart would decide it anew anyway."""
+        if cause is not StopCause.SUSPENDED:
+            await self._off(partial(self._search.mark_stopping, number, cause))
+        self._change(number, stop_cause=cause)
+        await self._runtime.stop(number)
 
     async def _launch(self, suggestion: Suggestion) -> None:
+        number = suggestion.number
+        self._trials.setdefault(number, ActiveTrial(suggestion))
         await self._runtime.launch(suggestion)
-        self._live[suggestion.number] = Observed(suggestion.number, TrialPhase.PENDING)
+        self._trials[number] = self._trials[number].launched()
+        self._starts = self._starts.after_launch()
 
     async def _drop(self, number: int) -> None:
         await self._off(lambda: self._search.tell(number, Stopped({})))
         self._tally = self._search.tally
         del self._trials[number]
 
-    # --- time ------------------------------------------------------------------------------------------------------
-
-    async def _keep_time(self, decided: Plan, facts: Facts) -> None:
-        now = self._now()
-        progress = self._progress
-        still = decided.over or (decided.suspended and not self._live)
-        clock = progress.clock.pause(now) if still else progress.clock.start(now)
-        ending_since = None
-        end = decided.ending
-        if end is not None and end.early:
-            ending_since = progress.ending_since if progress.ending_since is not None else facts.seconds
-        self._announcer.turned(decided, progress, len(self._trials), interrupted=self._interrupted)
-        completed = None
-        if decided.over:
-            completed = progress.completed if progress.completed is not None else now
-        changed = clock.paused != progress.clock.paused or ending_since != progress.ending_since
-        if changed or completed != progress.completed:
-            await self._save_progress(replace(progress, clock=clock, ending_since=ending_since, completed=completed))
-
     async def _save_progress(self, progress: Progress) -> None:
         await self._off(lambda: self._search.save_progress(progress))
         self._progress = progress
+
+    # --- announce --------------------------------------------------------------------------------------------------
+
+    def _announce(self, decided: Plan) -> View:
+        now = self._now()
+        trouble = trouble_of(self._starts, living(self._trials), self._readings.trouble(), self._measuring.trouble())
+        self._announcer.troubled(trouble)
+        shown = [trial for trial in self._active if trial.stage is not Stage.QUEUED]
+        live = [live_trial(trial, self._readings.latest(trial.number)) for trial in shown]
+        status = status_of(
+            self.study, self._tally, self._facts(), decided, self._progress, live, now, self._conditions, trouble,
+            self._runtime.job_of,
+        )  # fmt: skip
+        self._conditions = status.conditions
+        view = View(status, live)
+        self._listener.show(view)
+        self._next_showing = now + STATUS_SECONDS
+        return view
+
+    # --- wait ------------------------------------------------------------------------------------------------------
 
     async def _pause(self, seconds: float) -> None:
         """Wait for events, for a reading under way, or for time to pass."""
@@ -352,76 +355,14 @@ class StudyLoop:
             await asyncio.gather(runtime, nudge, return_exceptions=True)
 
     def _seconds_to_wait(self, decided: Plan) -> float:
-        """Seconds to wait for events before looking again anyway."""
-        waits = [RESYNC_SECONDS, *(max(0.0, at - self._now()) for at in self._not_before.values())]
+        """Return after how long time alone may change something."""
+        now = self._now()
+        at = [trial.not_before for trial in self._active if trial.stage is Stage.QUEUED and trial.not_before > now]
+        if self._starts.blocked and self._starts.retry_at > now:
+            at.append(self._starts.retry_at)
+        waits = [RESYNC_SECONDS, *(moment - now for moment in at)]
         waits += [seconds for seconds in (decided.wake_in, self._measuring.due_in()) if seconds is not None]
-        if self._live:
-            waits.append(self._readings.due_in(readable=any(t.metrics_url for t in self._live.values())))
-        return max(0.01, min(waits))
-
-    # --- facts and view --------------------------------------------------------------------------------------------
-
-    def _facts(self) -> Facts:
-        now = self._now()
-        tally = self._tally
-        running = sum(max(0.0, now - t.started) * t.gpus for t in self._live.values() if t.started is not None)
-        measuring = sum(trial.end.gpu_seconds for trial in self._measuring.trials if trial.end is not None)
-        return Facts(
-            live=frozenset(self._live),
-            stopping=frozenset(self._stopping),
-            hopeless=frozenset(self._hopeless),
-            measuring=self._measuring.numbers,
-            queued=tuple(sorted(self._trials.keys() - self._live.keys() - self._measuring.numbers)),
-            held=self._held(now),
-            complete=tally.complete,
-            infeasible=tally.infeasible,
-            pruned=tally.pruned,
-            failed=tally.failed,
-            stopped=tally.stopped,
-            since_improvement=tally.since_improvement,
-            target_reached=tally.target_reached,
-            exhausted=self._exhausted or self._search.exhausted,
-            seconds=self._progress.clock.read(now),
-            gpu_seconds=tally.gpu_seconds + running + measuring,
-            ending_since=self._progress.ending_since,
-            last_failure=tally.last_failure,
-        )
-
-    def _trouble(self) -> Trouble | None:
-        """Return what is wrong, and tell of it when it is new."""
-        trouble = self._runtime.trouble() or self._readings.trouble() or self._measuring.trouble()
-        self._announcer.troubled(trouble)
-        return trouble
-
-    def _show(self, decided: Plan) -> View:
-        now = self._now()
-        live = [self._live_trial(trial) for trial in [*self._live.values(), *self._measuring.trials]]
-        status = status_of(
-            self.study,
-            self._tally,
-            self._facts(),
-            decided,
-            self._progress,
-            live,
-            now,
-            self._conditions,
-            self._trouble(),
-            self._runtime.job_of,
-        )
-        self._conditions = status.conditions
-        view = View(status, live)
-        self._audience.show(view)
-        self._next_showing = now + STATUS_SECONDS
-        return view
-
-    def _live_trial(self, trial: Observed) -> LiveTrial:
-        samples = self._readings.latest(trial.number)
-        return LiveTrial(
-            number=trial.number,
-            phase=TrialPhase.MEASURING if trial.end is not None else trial.phase,
-            started=trial.started,
-            params=self._trials[trial.number].params,
-            step=max((sample.step for sample in samples.values()), default=None),
-            values={sample.metric: sample.value for sample in samples.values()},
-            stopping=trial.number in self._stopping,
-        )
+        live = living(self._trials)
+        if live:
+            waits.append(self._readings.due_in(readable=any(trial.metrics_url for trial in live)))
+        return max(_SHORTEST_WAIT_SECONDS, min(waits))

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kubestudy.planning.backoff import Backoff
 from kubestudy.study.outcome import Measures, Unmeasured
 from kubestudy.study.ports import ExpressionEvaluator, MeasureError, Trouble
 from kubestudy.study.trial import Observed
 
 log = logging.getLogger(__name__)
 
-_BACKOFF_SECONDS = 2.0
-_BACKOFF_LIMIT_SECONDS = 60.0
+_BACKOFF = Backoff(first=2.0, limit=60.0)
 
 
 class _NoEvaluator:
@@ -135,7 +135,7 @@ class Measuring:
             if wait.attempts >= error.attempts:
                 wait.found = Unmeasured(error.reason, str(error))
                 return
-            pause = min(_BACKOFF_SECONDS * 2 ** (wait.attempts - 1), _BACKOFF_LIMIT_SECONDS)
+            pause = _BACKOFF.after(wait.attempts)
             wait.due = self._now() + pause
             log.warning("trial %d is not measured yet: %s; again in %.0f s", number, error, pause)
         except Exception as error:  # whatever a server answers, other trials go on

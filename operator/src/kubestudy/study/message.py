@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from kubestudy.api.text import shorten
 from kubestudy.study.trial import Curve, Result
 
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -27,9 +28,9 @@ def parse_message(text: str) -> Result | None:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        return Result(invalid=f"is no JSON: {_excerpt(text)}")
+        return Result(invalid=f"is no JSON: {shorten(text, _EXCERPT_LENGTH)}")
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
-        return Result(invalid=f"has no field values: {_excerpt(text)}")
+        return Result(invalid=f"has no field values: {shorten(text, _EXCERPT_LENGTH)}")
     values = {str(name): (value, _number(value)) for name, value in _items(said.get("values"))}
     wrong = next((f"{name} is {json.dumps(value)}" for name, (value, number) in values.items() if number is None), None)
     return Result(
@@ -37,13 +38,8 @@ def parse_message(text: str) -> Result | None:
         curve=_curve(said.get("curve")),
         reason=_text(said.get("reason")),
         message=_text(said.get("message")),
-        invalid=None if wrong is None else f"holds what is no number: {_excerpt(wrong)}",
+        invalid=None if wrong is None else f"holds what is no number: {shorten(wrong, _EXCERPT_LENGTH)}",
     )
-
-
-def _excerpt(text: str) -> str:
-    shown = " ".join(text.split())
-    return shown if len(shown) <= _EXCERPT_LENGTH else f"{shown[: _EXCERPT_LENGTH - 3]}..."
 
 
 def _items(mapping: Any) -> list[tuple[Any, Any]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from kubestudy.api import contract
+from kubestudy.api.reasons import Failure
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.plan import StopCause
 from kubestudy.study.trial import Curve, End, Result
@@ -16,6 +18,21 @@ _NO_RESULT = (
     " kubestudy_trainer or as JSON to the file that KUBESTUDY_TERMINATION_LOG names"
 )
 
+_CERTAIN = frozenset(
+    {
+        Failure.BAD_PARAMETERS,
+        Failure.COMMAND_NOT_FOUND,
+        Failure.NO_RESULT,
+        Failure.INVALID_RESULT,
+        Failure.MISSING_METRIC,
+    }
+)
+_BY_EXIT_CODE = {
+    contract.EXIT_BAD_PARAMETERS: Failure.BAD_PARAMETERS,
+    contract.EXIT_NON_FINITE: Failure.NON_FINITE_METRIC,
+    contract.EXIT_OUT_OF_MEMORY: Failure.OUT_OF_MEMORY,
+    **dict.fromkeys(contract.EXITS_NO_COMMAND, Failure.COMMAND_NOT_FOUND),
+}
 _EXPECTED = 'expected is {"version": 1, "values": {"METRIC": NUMBER, ...}}'
 
 
@@ -27,11 +44,13 @@ class Complete:
         values: The values, in the order of the objectives.
         curve: What it reported on its way.
         violations: By constraint, by how much it is broken; zero or less where it is kept.
+        metrics: The final value of every metric that it reported. So for the other outcomes.
     """
 
     values: tuple[float, ...]
     curve: Curve
     violations: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def feasible(self) -> bool:
@@ -44,6 +63,7 @@ class Pruned:
     """It was stopped early as hopeless."""
 
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,12 @@ class Failed:
     reason: str
     message: str
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def certain(self) -> bool:
+        """Whether a trial that fails with the same words has the same fault, whatever its parameters."""
+        return self.reason in _CERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +86,7 @@ class Stopped:
     """It was stopped because the study ended."""
 
     curve: Curve
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +108,11 @@ Measures = Mapping[str, float] | Unmeasured
 Outcome = Complete | Pruned | Failed | Stopped | Requeue
 
 
+def reason_of_exit(code: int) -> Failure:
+    """Return why a program failed that ended with an exit code and said nothing itself."""
+    return _BY_EXIT_CODE.get(code, Failure.ERROR)
+
+
 def to_be_measured(end: End, cause: StopCause | None, spec: StudySpec) -> bool:
     """Tell whether what becomes of a trial that ended hangs on Prometheus: with its numbers it would be complete."""
     supposed = dict.fromkeys(spec.expressions, 0.0)
@@ -100,6 +132,13 @@ def outcome_of(
         spec: The study, whose objectives and constraints say which final values are needed.
         measures: What Prometheus has of it, by the names of the study's expressions.
     """
+    outcome = _outcome(end, cause, spec, measures)
+    if isinstance(outcome, Requeue) or end.result is None:
+        return outcome
+    return replace(outcome, metrics=end.result.values)
+
+
+def _outcome(end: End, cause: StopCause | None, spec: StudySpec, measures: Measures) -> Outcome:
     result = end.result or Result()
     reports = any(measured.metric is not None for measured in spec.measured)
     if end.succeeded and (result.values or not reports):
@@ -115,8 +154,8 @@ def outcome_of(
         return Requeue(end.detail)
     if end.succeeded:
         if result.invalid is not None:
-            return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
-        return Failed("NoResult", result.message or _NO_RESULT, result.curve)
+            return Failed(Failure.INVALID_RESULT, f"its result {result.invalid} ({_EXPECTED})", result.curve)
+        return Failed(Failure.NO_RESULT, result.message or _NO_RESULT, result.curve)
     return Failed(result.reason or end.reason, result.message or end.detail, result.curve)
 
 
@@ -126,17 +165,17 @@ def _finished(result: Result, spec: StudySpec, measures: Measures) -> Complete |
     found = {**result.values, **measures}
     missing = list(dict.fromkeys(measured.name for measured in spec.measured if measured.name not in found))
     if missing and result.invalid is not None:
-        return Failed("InvalidResult", f"its result {result.invalid} ({_EXPECTED})", result.curve)
+        return Failed(Failure.INVALID_RESULT, f"its result {result.invalid} ({_EXPECTED})", result.curve)
     if missing:
         return Failed(
-            "MissingMetric",
+            Failure.MISSING_METRIC,
             f"it finished with {_listed(sorted(found)) or 'nothing'} but without {_listed(missing)}, which the study's"
             f" {'objectives' if _objective_in(missing, spec) else 'constraints'} name",
             result.curve,
         )
     for measured in spec.measured:
         if not math.isfinite(found[measured.name]):
-            return Failed("NonFiniteMetric", f"its {measured.name} is {found[measured.name]}", result.curve)
+            return Failed(Failure.NON_FINITE_METRIC, f"its {measured.name} is {found[measured.name]}", result.curve)
     values = tuple(found[objective.name] for objective in spec.objectives)
     return Complete(values, result.curve, {c.name: c.violation(found[c.name]) for c in spec.constraints})
 

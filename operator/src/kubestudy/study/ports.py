@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
 from kubestudy.planning.tally import Tally
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
+from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Observed, Sample, Suggestion, Unfinished
 
 
@@ -28,23 +28,6 @@ class Trouble:
 
     reason: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a study remembers beside its trials.
-
-    Attributes:
-        clock: Its running time.
-        started: Unix time of its first start.
-        ending_since: Running time, in seconds, at which it began to end; None while it goes on.
-        completed: Unix time of its end; None while it goes on.
-    """
-
-    clock: StudyClock = StudyClock()
-    started: float | None = None
-    ending_since: float | None = None
-    completed: float | None = None
 
 
 class Search(Protocol):
@@ -105,26 +88,26 @@ class Runtime(Protocol):
     def capacity(self) -> int | None:
         """Return how many trials can be started now, beside those that live; None: no limit of its own."""
 
-    def trouble(self) -> Trouble | None:
-        """Return what keeps trials from starting, if anything does."""
-
     def job_of(self, number: int) -> str | None:
         """Return the name of the Job that runs a trial; None where trials are no Jobs."""
 
     async def observe(self) -> Sequence[Observed]:
-        """Return every trial it knows: those that live, and those that ended and were not forgotten."""
+        """Return every trial it knows: those that live, and those that ended and were not forgotten.
+
+        A query: asking changes nothing, and between two waits the answer stays.
+        """
 
     async def launch(self, trial: Suggestion) -> None:
         """Start a trial; one that runs goes on, and one that already ended by itself is observed as ended.
 
-        The next `observe` lists it: a trial that was launched and is not observed counts as lost.
+        `observe` lists it from then on: a trial that was launched and is not observed counts as lost.
         """
 
     async def stop(self, number: int) -> None:
         """Tell a trial to stop, with its grace period; its end is observed later."""
 
-    async def forget(self, number: int) -> None:
-        """Let go of a trial whose end was recorded."""
+    async def forget(self, number: int, *, failed: bool = False) -> None:
+        """Let go of a trial whose end was recorded; what is left of one that failed may be kept to be looked at."""
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have changed, and after `seconds` at the latest."""

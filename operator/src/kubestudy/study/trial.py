@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kubestudy.api.reasons import Hindrance
 from kubestudy.api.values import Value
 from kubestudy.planning.plan import StopCause
 
@@ -42,6 +43,29 @@ class TrialPhase(StrEnum):
     ENDED = "Ended"
 
 
+class WaitKind(StrEnum):
+    """What a launched trial waits for."""
+
+    ROOM = "Room"  # nothing is wrong: the cluster, a quota or a queue has no room for it now
+    START = "Start"  # it has its place, and something keeps it from starting there
+    REFUSED = "Refused"  # what is to run it cannot be created
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a launched trial does not run yet, where something is known of it.
+
+    Attributes:
+        kind: What it waits for.
+        message: A sentence, in the words of whoever knows: the scheduler, the kubelet, the API server.
+        hindrance: What somebody must mend, if so.
+    """
+
+    kind: WaitKind
+    message: str
+    hindrance: Hindrance | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a trial said at its end, in its termination message.
@@ -73,6 +97,7 @@ class End:
         result: Its termination message; None when there is none or it cannot be read.
         gpu_seconds: GPUs times seconds of this execution.
         at: Unix time at which it ended; None if nobody knows.
+        never_started: Whether it ended because it could not be started.
     """
 
     succeeded: bool
@@ -82,6 +107,7 @@ class End:
     result: Result | None
     gpu_seconds: float = 0.0
     at: float | None = None
+    never_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +123,8 @@ class Observed:
         end: How it ended, once it has.
         pod: The pod that runs it, where there are pods.
         pods: All pods of this execution.
+        placed: Whether a pending trial has its place already (a node).
+        wait: Why a pending trial does not run yet, where something is known of it.
     """
 
     number: int
@@ -107,6 +135,8 @@ class Observed:
     end: End | None = None
     pod: str | None = None
     pods: tuple[str, ...] = ()
+    placed: bool = False
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)

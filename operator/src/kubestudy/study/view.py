@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from kubestudy.api.reasons import ConditionType, Going, Hindrance
 from kubestudy.api.status import (
     PARETO_FRONT_SHOWN,
     BestTrial,
@@ -17,12 +18,16 @@ from kubestudy.api.status import (
     Used,
 )
 from kubestudy.api.study import HyperparameterStudy, Metadata, Objective
+from kubestudy.api.text import shorten
 from kubestudy.api.values import Value
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
+from kubestudy.planning.starts import Starts
 from kubestudy.planning.tally import Scored, Tally
-from kubestudy.study.ports import Progress, Trouble
-from kubestudy.study.trial import TrialPhase
+from kubestudy.study.active import ActiveTrial, Stage
+from kubestudy.study.ports import Trouble
+from kubestudy.study.progress import Progress
+from kubestudy.study.trial import Observed, Sample, TrialPhase
 
 _MESSAGE_LENGTH = 2000
 _TEXT_LENGTH = 256
@@ -40,6 +45,7 @@ class LiveTrial:
         step: The step it last reported.
         values: The last value of each metric it reported.
         stopping: Whether it was told to stop.
+        waits_for: Why it does not run yet, where something is known of it.
     """
 
     number: int
@@ -49,6 +55,27 @@ class LiveTrial:
     step: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     stopping: bool = False
+    waits_for: str | None = None
+
+
+def live_trial(trial: ActiveTrial, samples: Mapping[str, Sample]) -> LiveTrial:
+    """Return a trial that was launched, for people.
+
+    Args:
+        trial: The trial; not one that is queued.
+        samples: What it last reported, by metric.
+    """
+    observed = trial.observed or Observed(trial.number, TrialPhase.PENDING)
+    return LiveTrial(
+        number=trial.number,
+        phase=TrialPhase.MEASURING if trial.stage is Stage.MEASURING else observed.phase,
+        started=observed.started,
+        params=trial.suggestion.params,
+        step=max((sample.step for sample in samples.values()), default=None),
+        values={sample.metric: sample.value for sample in samples.values()},
+        stopping=trial.stop_cause is not None,
+        waits_for=None if observed.wait is None else shorten(observed.wait.message),
+    )
 
 
 def live_as_data(trial: LiveTrial) -> dict[str, Any]:
@@ -116,7 +143,7 @@ def status_of(
         observed_generation=study.metadata.generation,
         phase=phase,
         conditions=[
-            *_conditions(study.metadata.generation, phase, plan, _since(plan, progress, now), before),
+            *_conditions(study.metadata.generation, phase, plan, facts, running, _since(plan, progress, now), before),
             degraded(study.metadata.generation, None if plan.over else trouble, now, before),
         ],
         progress=f"{ended}/{limit}" if limit is not None else str(ended),
@@ -147,6 +174,23 @@ def status_of(
     )
 
 
+def trouble_of(starts: Starts, live: Sequence[Observed], *others: Trouble | None) -> Trouble | None:
+    """Return what somebody must mend, if anything: what weighs most.
+
+    Args:
+        starts: How trials start.
+        live: The trials in the runtime's hands.
+        others: Further troubles, which follow in this order.
+    """
+    waits = [trial.wait for trial in live if trial.wait is not None and trial.wait.hindrance is not None]
+    said = waits[0].message if waits else ""
+    if starts.blocked:
+        tried = f"{len(starts.failed)} trials in a row could not start"
+        return Trouble(Hindrance.CANNOT_START, f"{tried} and are tried one at a time; {said or starts.why}")
+    own = [Trouble(wait.hindrance, wait.message) for wait in waits if wait.hindrance is not None]
+    return next((trouble for trouble in (*own, *others) if trouble is not None), None)
+
+
 def _since(plan: Plan, progress: Progress, now: float) -> float:
     """Return when a condition that is new now came to hold: a study that ended before did not end again."""
     return progress.completed if plan.over and progress.completed is not None else now
@@ -155,30 +199,39 @@ def _since(plan: Plan, progress: Progress, now: float) -> float:
 def _phase(facts: Facts, plan: Plan) -> Phase:
     if plan.over and plan.ending is not None:
         return "Failed" if plan.ending.failed else "Complete"
-    if plan.suspended:
-        return "Suspended"
+    if plan.suspended and not facts.live:
+        return "Suspended"  # before that its trials are being stopped, and hold what they hold
     return "Running" if facts.total else "Pending"
 
 
 def _conditions(
-    generation: int | None, phase: Phase, plan: Plan, now: float, before: Sequence[Condition]
+    generation: int | None,
+    phase: Phase,
+    plan: Plan,
+    facts: Facts,
+    running: int,
+    now: float,
+    before: Sequence[Condition],
 ) -> list[Condition]:
     end = plan.ending
+    reason: str
     if phase in ("Complete", "Failed") and end is not None:
         reason, message = end.reason, end.message
     elif phase == "Suspended":
-        reason, message = "Suspended", "the study is suspended: its running trials go on later"
+        reason, message = Going.SUSPENDED, "the study is suspended: its running trials go on later"
+    elif phase == "Pending" and end is None:
+        reason, message = Going.STARTING, Going.STARTING.meaning
+    elif facts.waiting and (end is None or not end.early):
+        reason, message = Going.WAITING_FOR_ROOM, _waiting(running, facts)
     elif end is not None:
         reason, message = end.reason, f"{end.message}; waiting for the running trials"
-    elif phase == "Pending":
-        reason, message = "Starting", "no trial was started yet"
     else:
-        reason, message = "TrialsRunning", "trials are being run"
+        reason, message = Going.TRIALS_RUNNING, Going.TRIALS_RUNNING.meaning
     truth = {
-        "Progressing": phase in ("Running", "Pending"),
-        "Complete": phase == "Complete",
-        "Failed": phase == "Failed",
-        "Suspended": phase == "Suspended",
+        ConditionType.PROGRESSING: phase in ("Running", "Pending"),
+        ConditionType.COMPLETE: phase == "Complete",
+        ConditionType.FAILED: phase == "Failed",
+        ConditionType.SUSPENDED: phase == "Suspended",
     }
     # What does not hold needs no more of a reason than what holds instead.
     return [
@@ -187,25 +240,31 @@ def _conditions(
     ]
 
 
+def _waiting(running: int, facts: Facts) -> str:
+    waits = "1 waits" if facts.waiting == 1 else f"{facts.waiting} wait"
+    runs = "1 trial runs" if running == 1 else f"{running or 'no'} trials run"
+    return f"{runs}, {waits} for room: {shorten(facts.waiting_for or '')}"
+
+
 def degraded(
     generation: int | None, trouble: Trouble | None, now: float, before: Sequence[Condition] = ()
 ) -> Condition:
     """Return the condition that tells of a trouble, or of none."""
-    reason, message = ("AsExpected", "") if trouble is None else (trouble.reason, trouble.message)
-    return _condition("Degraded", trouble is not None, reason, message, generation, now, before)
+    reason, message = (Hindrance.NONE.value, "") if trouble is None else (trouble.reason, trouble.message)
+    return _condition(ConditionType.DEGRADED, trouble is not None, reason, message, generation, now, before)
 
 
 def failed(study: Metadata, reason: str, message: str, now: float, before: StudyStatus | None = None) -> StudyStatus:
     """Return the status of a study that cannot be run as it is written; what it came to before stays."""
     shown = before or StudyStatus()
     last = shown.conditions
-    kinds = ("Progressing", "Complete", "Failed", "Suspended")
+    here = ConditionType.FAILED
     conditions = [
         _condition(
-            kind, kind == "Failed", reason if kind == "Failed" else "Failed", message if kind == "Failed" else "",
+            kind, kind is here, reason if kind is here else here, message if kind is here else "",
             study.generation, now, last,
         )
-        for kind in kinds
+        for kind in ConditionType if kind is not ConditionType.DEGRADED
     ]  # fmt: skip
     conditions.append(degraded(study.generation, None, now, last))
     return shown.model_copy(
@@ -214,7 +273,7 @@ def failed(study: Metadata, reason: str, message: str, now: float, before: Study
 
 
 def _condition(
-    kind: str,
+    kind: ConditionType,
     holds: bool,
     reason: str,
     message: str,
@@ -226,9 +285,9 @@ def _condition(
     last = next((condition for condition in before if condition.type == kind), None)
     same = last is not None and last.status == status
     return Condition(
-        type=kind,
+        type=kind.value,
         status=status,
-        reason=reason,
+        reason=str(reason),
         message=message[:_MESSAGE_LENGTH],
         observed_generation=generation,
         last_transition_time=last.last_transition_time if last is not None and same else timestamp(now) or "",

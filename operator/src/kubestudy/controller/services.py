@@ -1,0 +1,46 @@
+"""What all studies of an operator share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kubestudy.api.gpus import GPU_SHARES
+from kubestudy.cluster.api import KubeApi
+from kubestudy.cluster.cache import Cache
+from kubestudy.cluster.status_writer import Pace
+from kubestudy.metrics.own import OperatorMetrics
+from kubestudy.metrics.server import PrometheusServer
+from kubestudy.search.archive import Archive
+from kubestudy.study.steady import steady_clock
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all studies of an operator share.
+
+    Attributes:
+        api: The API server.
+        cache: Jobs and pods.
+        archive: The storage.
+        metrics: The operator's own.
+        heartbeats: When each study's loop last turned, by uid (monotonic seconds).
+        address: The Service in front of the history's port: namespace/name:port.
+        prometheus: Where running trials are read; without it each pod is scraped.
+        settling: Seconds after a trial's end from which on Prometheus has its last values.
+        gpu_shares: By pattern of a resource's or device class's name: what share of a GPU one is.
+        pace: The turns in which statuses are written.
+        clock: Unix time that never goes back.
+    """
+
+    api: KubeApi
+    cache: Cache
+    archive: Archive
+    metrics: OperatorMetrics
+    heartbeats: dict[str, float]
+    address: str | None = None
+    prometheus: PrometheusServer | None = None
+    settling: float = 30.0
+    gpu_shares: Mapping[str, float] = field(default_factory=lambda: GPU_SHARES)
+    pace: Pace = field(default_factory=Pace)
+    clock: Callable[[], float] = field(default_factory=steady_clock)

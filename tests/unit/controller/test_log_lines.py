@@ -1,0 +1,112 @@
+"""Log lines say which study they are about, whoever writes them on its behalf."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubestudy.api.study import HyperparameterStudy
+from kubestudy.controller.log_lines import JsonLines, TextLines, about
+from kubestudy.search.search import OptunaSearch, hush_optuna
+from kubestudy.study.trial import Suggestion
+from support.manifests import study_of
+from support.simulated import World, loop_of
+
+log = logging.getLogger("kubestudy.test")
+
+
+class Lines(logging.Handler):
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def text() -> Iterator[Lines]:
+    yield from _listening(TextLines())
+
+
+@pytest.fixture
+def as_json() -> Iterator[Lines]:
+    yield from _listening(JsonLines())
+
+
+def _listening(formatter: logging.Formatter) -> Iterator[Lines]:
+    lines, root = Lines(formatter), logging.getLogger()
+    level = root.level
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    yield lines
+    root.setLevel(level)
+    root.removeHandler(lines)
+
+
+def test_a_line_of_text_names_the_study_before_what_it_says(text: Lines) -> None:
+    log.info("starting")
+    with about("team", "demo"):
+        log.warning("at %s", "postgresql://me:secret@host/db")
+    log.info("done")
+    first, second, third = (line.split(" ", 2)[2] for line in text.lines)
+    assert first == "INFO kubestudy.test: starting"
+    assert second == "WARNING kubestudy.test: team/demo: at postgresql://me:***@host/db"
+    assert third == "INFO kubestudy.test: done"
+
+
+def test_a_line_of_json_has_them_as_fields_and_the_exception_too(as_json: Lines) -> None:
+    with about("team", "demo"):
+        try:
+            raise ValueError("odd")
+        except ValueError:
+            log.exception("it failed")
+    log.info("done")
+    first, second = map(json.loads, as_json.lines)
+    assert (first["namespace"], first["study"], first["message"]) == ("team", "demo", "it failed")
+    assert "ValueError: odd" in first["exception"]
+    assert second.keys() == {"time", "level", "logger", "message"}
+
+
+def test_two_studies_at_once_are_told_apart_in_their_tasks_and_threads(text: Lines) -> None:
+    async def work(name: str) -> None:
+        with about("team", name):
+            await asyncio.gather(asyncio.create_task(step(name)), asyncio.to_thread(log.info, "%s in a thread", name))
+
+    async def step(name: str) -> None:
+        await asyncio.sleep(0)
+        log.info("%s in a task", name)
+
+    async def both() -> None:
+        await asyncio.gather(work("a"), work("b"))
+
+    asyncio.run(both())
+    said = sorted(line.split(": ", 1)[1] for line in text.lines if "kubestudy.test" in line)
+    assert said == ["team/a: a in a task", "team/a: a in a thread", "team/b: b in a task", "team/b: b in a thread"]
+
+
+def test_what_the_search_logs_in_its_own_thread_is_about_its_study(
+    text: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = OptunaSearch.ask
+
+    def asking(self: OptunaSearch) -> Suggestion | None:
+        log.info("asking")
+        return ask(self)
+
+    hush_optuna()
+    monkeypatch.setattr(OptunaSearch, "ask", asking)
+
+    async def run(study: HyperparameterStudy) -> None:
+        with about("team", "demo"):
+            await loop_of(study, World(), tmp_path / "journal.log").run()
+
+    asyncio.run(run(study_of(budget={"maxTrials": 2})))
+    said = [line.split(": ", 1)[1] for line in text.lines if "kubestudy.test" in line]
+    assert said == ["team/demo: asking"] * 2

@@ -1,0 +1,47 @@
+"""The operator's settings: what variables mean, and what is said of those that mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubestudy.api.gpus import share_of
+from kubestudy.cli.exits import Exit
+from kubestudy.cli.operator_command import run_operator
+from kubestudy.controller.settings import Settings
+
+
+def test_shares_of_gpus_that_are_given_go_before_the_usual_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "KUBESTUDY_GPU_RESOURCES", '{"nvidia.com/gpu.shared": 0.25, "example.com/*": 2, "*.nvidia.com": 0}'
+    )
+    shares = Settings().gpu_shares
+    assert [share_of(name, shares) for name in ("nvidia.com/gpu.shared", "example.com/x", "gpu.nvidia.com")] == [
+        0.25,
+        2,
+        0,
+    ]
+    assert [share_of(name, shares) for name in ("nvidia.com/gpu", "amd.com/gpu", "cpu")] == [1, 1, 0]
+
+
+def test_none_given_are_the_usual_ones() -> None:
+    assert share_of("nvidia.com/mig-1g.10gb", Settings().gpu_shares) == pytest.approx(1 / 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GPU_RESOURCES", "{", "(KUBESTUDY_GPU_RESOURCES): is no JSON"),
+        ("GPU_RESOURCES", '{"a/b": -1}', "(KUBESTUDY_GPU_RESOURCES): a/b: Input should be greater than or equal to 0"),
+        ("GPU_RESOURCES", '{"a/b": NaN}', "(KUBESTUDY_GPU_RESOURCES): a/b: Input should be"),
+        ("GPU_RESOURCES", "[]", "(KUBESTUDY_GPU_RESOURCES): Input should be a valid dictionary"),
+        ("PROMETHEUS_HEADERS", "team", "(KUBESTUDY_PROMETHEUS_HEADERS): is no JSON"),
+        ("HISTORY_PORT", "x", "--history-port (KUBESTUDY_HISTORY_PORT): Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv(f"KUBESTUDY_{name}", value)
+    assert run_operator({}) is Exit.INVALID
+    assert says in capsys.readouterr().err
