@@ -1,5 +1,6 @@
 # make setup   everything needed, into .venv      make run    the main example, to its end
 # make test    all checks and tests               make bench  measure; figures go to stdout
+# make test ONLY=tests/cli    a file, folder or node id, with what it needs        make unit  the quick ones
 # make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster here
 # make docs    the pages of docs/ as a site
 PYTHON ?= python3
@@ -18,7 +19,7 @@ BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buil
 BUILD_ARGS ?=
 LABELS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test coverage lint bench browser chart docs cluster cluster-down images image-cpu lock clean
+.PHONY: help setup run test unit kubeconfig coverage lint bench browser chart docs cluster cluster-down images image-cpu lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -54,10 +55,19 @@ image-cpu:
 	$(BUILDER) $(LABELS) $(BUILD_ARGS) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VARIANT=cpu \
 	  -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION)-cpu .
 
-test: setup browser lint
-	$(BIN)/python tests/support/run.py $(PYTEST_ARGS)
+# ONLY: a file, folder or node id; it is run with what it needs, and nothing else is.
+test: setup $(if $(ONLY),$(if $(filter tests tests/ tests/report%,$(ONLY)),browser),kubeconfig browser lint)
+	$(BIN)/python tests/support/run.py $(if $(ONLY),--only '$(ONLY)') $(PYTEST_ARGS)
 
-coverage: setup browser
+# No cluster, no browser, no PyTorch: a minute at most.
+unit: setup
+	$(BIN)/python tests/support/run.py --unit $(PYTEST_ARGS)
+
+# If KUBECONFIG names a cluster, it must be there: that is told before anything starts.
+kubeconfig: setup
+	@[ -z "$$KUBECONFIG" ] || PYTHONPATH=tests $(BIN)/python -m support.cluster.access
+
+coverage: setup kubeconfig browser
 	KUBESTUDY_COVERAGE=1 $(BIN)/python tests/support/run.py $(PYTEST_ARGS)
 
 lint: setup

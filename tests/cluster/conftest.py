@@ -1,4 +1,4 @@
-"""One cluster and one operator for all tests here; each test has a namespace of its own."""
+"""One cluster for all tests of a process, one operator for those of a file; each test has a namespace of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from support.cluster import prepare, rights
+from support.cluster.access import why_not_the_given_one
 from support.cluster.cluster import Cluster, Operator, start_operator
 from support.cluster.deployed import Deployed, deploy, import_images, undeploy
 from support.cluster.node import why_not_here
@@ -16,11 +18,22 @@ from support.cluster.prometheus import Prometheus, operator_with
 from support.wait import until
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Once it is known that a cluster is needed: see that it can be had, outside of any test's time limit."""
+    if not session.items or session.config.option.collectonly:
+        return
+    if (why := why_not_the_given_one()) is not None:
+        pytest.exit(why, returncode=2)
+    prepare.main()
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
         yield made.up()
+        if made.is_own:
+            rights.check(made)
     finally:
         made.down()
 

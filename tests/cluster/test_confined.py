@@ -102,4 +102,4 @@ def test_hostile_studies_are_refused_or_told_of_and_others_go_on(
     fine = Study(cluster, namespace, "fine").apply(simulated_study("fine", budget={"maxTrials": 1}))
     fine.until_phase("Complete")
     assert operator.process.poll() is None
-    cluster.kubectl("delete", "hps", "--all", "-n", namespace, "--timeout=30s")
+    cluster.kubectl("delete", "hps", "--all", "-n", namespace, "--timeout=120s")

@@ -101,16 +101,16 @@ def test_a_study_waits_for_prometheus_before_it_begins_and_while_it_measures(
     operator = operator_with(prometheus, cluster, namespace, tmp_path / "operator")
     prometheus.down()
     study = Study(cluster, namespace).apply(counted(budget={"maxTrials": 4}, parallelism=1))
-    until(lambda: (study.condition("Degraded") or {}).get("reason") == "MetricsUnavailable", 60, what="Degraded")
+    until(lambda: (study.condition("Degraded") or {}).get("reason") == "MetricsUnavailable", what="Degraded")
     assert study.jobs == []
     prometheus.up()
-    until(lambda: study.status.get("trials", {}).get("complete"), 60, what="a measured trial")
+    until(lambda: study.status.get("trials", {}).get("complete"), what="a measured trial")
     prometheus.down()
-    until(lambda: study.status["trials"]["measuring"] == 2, 60, what="trials that wait")
+    until(lambda: study.status["trials"]["measuring"] == 2, what="trials that wait")
     operator.kill()
     again = operator_with(prometheus, cluster, namespace, tmp_path / "operator")
     prometheus.up()
-    status = study.until_phase("Complete", seconds=180)
+    status = study.until_phase("Complete", seconds=300)
     assert (status["trials"]["complete"], status["trials"]["failed"]) == (4, 0)
     assert status["best"]["number"] == 3
     assert again.stop() == 0

@@ -14,7 +14,7 @@ from support.wait import until
 
 
 def _metrics(port: int, path: str = "/metrics") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -29,7 +29,7 @@ def test_an_api_server_that_goes_away_for_a_while_costs_nothing(
     cluster.control_plane.stop_api_server()
     time.sleep(15)  # longer than one request's retries last
     cluster.control_plane.start_api_server()
-    status = study.until_phase("Complete", seconds=150)
+    status = study.until_phase("Complete", seconds=300)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (8, 8)
     assert operator.process.poll() is None
     assert operator.stop() == 0
@@ -48,7 +48,7 @@ def test_a_crowded_api_server_and_watches_that_break_cost_nothing(
             environment={"KUBECONFIG": str(kubeconfig)},
         )  # fmt: skip
         study = Study(cluster, namespace).apply(simulated_study(run_for="1s", budget={"maxTrials": 12}, parallelism=3))
-        status = study.until_phase("Complete", seconds=150)
+        status = study.until_phase("Complete", seconds=300)
         assert (status["trials"]["total"], status["trials"]["complete"]) == (12, 12)
         until(lambda: not study.jobs, what="no Jobs")
         assert operator.stop() == 0
@@ -80,7 +80,7 @@ def test_a_storage_that_goes_away_leaves_the_running_trials_alone(
     if storage.exists():
         storage.rename(folder / "empty")
     aside.rename(storage)
-    status = study.until_phase("Complete", seconds=150)
+    status = study.until_phase("Complete", seconds=300)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (4, 4)
     assert not study.holds("Degraded")
     assert operator.stop() == 0
@@ -117,9 +117,9 @@ def test_a_killed_operator_is_followed_by_its_standby_and_the_trials_go_on(
     done = study.status["trials"]["complete"]
     first.kill()
     killed = time.monotonic()
-    until(lambda: study.status["trials"]["complete"] > done + 2, seconds=40, what="progress by the standby")
-    assert time.monotonic() - killed < 25  # 15 s for the lease, the rest for trials of 3 s to end
-    status = study.until_phase("Complete", seconds=120)
+    until(lambda: study.status["trials"]["complete"] > done + 2, seconds=60, what="progress by the standby")
+    assert time.monotonic() - killed < 40  # 15 s for the lease, the rest for trials of 3 s to end on a busy machine
+    status = study.until_phase("Complete", seconds=300)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (20, 20)
     assert second.stop() == 0
 
@@ -139,7 +139,7 @@ def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
     assert operator.stop() == 0
     assert time.monotonic() - begun < 25
     assert len(study.jobs) == 2
-    cluster.kubectl("delete", "hps", "sim", "-n", namespace, "--timeout=20s")
+    cluster.kubectl("delete", "hps", "sim", "-n", namespace, "--timeout=60s")
     until(lambda: not study.jobs, what="no Jobs")
     journals = list((folder / "storage").glob("*/*.log"))
     assert journals

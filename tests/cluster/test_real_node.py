@@ -68,7 +68,7 @@ def test_a_users_own_script_in_an_own_image_under_the_restricted_profile(deploye
     }
     manifest = container_study("own", container, budget={"maxTrials": 4}, parallelism=2)
     study = Study(deployed.cluster, deployed.restricted, "own").apply(manifest)
-    status = study.until_phase("Complete", seconds=180)
+    status = study.until_phase("Complete", seconds=400)
     assert status["trials"]["complete"] == 4
     assert status["best"]["values"]["y"] == pytest.approx(status["best"]["params"]["x"] ** 2)
 
@@ -77,7 +77,7 @@ def test_a_crashing_script_shows_its_last_words(deployed: Deployed) -> None:
     container = {"name": "trainer", "image": TRAINER, "command": ["python", "-c", "raise ValueError('no such file')"]}
     manifest = container_study("crash", container)
     study = Study(deployed.cluster, deployed.namespace, "crash").apply(manifest)
-    study.until_phase("Failed", seconds=120)
+    study.until_phase("Failed", seconds=400)
     assert "exit code 1: ValueError: no such file" in study.condition("Failed")["message"]
 
 
@@ -85,7 +85,7 @@ def test_a_command_that_is_not_in_the_image_is_told_apart(deployed: Deployed) ->
     container = {"name": "trainer", "image": TRAINER, "command": ["no-such-program"]}
     manifest = container_study("nocommand", container)
     study = Study(deployed.cluster, deployed.namespace, "nocommand").apply(manifest)
-    study.until_phase("Failed", seconds=120)
+    study.until_phase("Failed", seconds=400)
     message = study.condition("Failed")["message"]
     assert "StartError" in message
     assert "no-such-program" in message

@@ -24,7 +24,7 @@ def study(cluster: Cluster, namespace: str) -> Study:
 
 def test_a_study_runs_to_its_end(cluster: Cluster, study: Study) -> None:
     study.apply(simulated_study(container={"resources": {"limits": {"nvidia.com/gpu": 2}}}, run_for="1s"))
-    cluster.kubectl("wait", "--for=condition=Complete", "hps/sim", "-n", study.namespace, "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Complete", "hps/sim", "-n", study.namespace, "--timeout=180s")
     status = study.status
     assert status["trials"] == {
         "total": 6, "running": 0, "pending": 0, "measuring": 0,
@@ -128,7 +128,7 @@ def test_deleting_a_study_takes_its_jobs_along_and_one_of_the_same_name_begins_a
     study.apply(simulated_study(run_for="never"))
     until(lambda: len(study.jobs) == 3, what="three Jobs")
     old = {job["metadata"]["name"] for job in study.jobs}
-    study.cluster.kubectl("delete", "hps", "sim", "-n", study.namespace, "--timeout=20s")
+    study.cluster.kubectl("delete", "hps", "sim", "-n", study.namespace, "--timeout=60s")
     study.apply(simulated_study())
     status = study.until_phase("Complete")
     assert status["trials"]["total"] == 6

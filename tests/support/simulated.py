@@ -270,7 +270,7 @@ def loop_of(
 def run(
     study: HyperparameterStudy, world: World, journal: Path, listener: Listener | None = None, limit: int | None = None
 ) -> View:
-    return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, listener, limit).run(), 60))
+    return asyncio.run(asyncio.wait_for(loop_of(study, world, journal, listener, limit).run(), 300))
 
 
 def crash_everywhere(

@@ -9,7 +9,7 @@ from typing import Any
 
 def until(
     true: Callable[[], Any],
-    seconds: float = 60.0,
+    seconds: float = 180.0,
     every: float = 0.1,
     what: str = "it",
     error: type[Exception] = AssertionError,

@@ -34,6 +34,7 @@ def main() -> None:
             shutil.rmtree(FOLDER)
             cluster = Cluster(FOLDER)
         _start(cluster)
+    cluster.operator_kubeconfig()  # for an operator that is debugged: see CONTRIBUTING.md
     print(f"export KUBECONFIG={cluster.access.kubeconfig} PATH={programs}:{ROOT / '.venv' / 'bin'}:$PATH")
 
 

@@ -1,10 +1,16 @@
-"""A way into a cluster: kubectl as its administrator, and the API server asked without a process."""
+"""A way into a cluster: kubectl as its administrator, and the API server asked without a process.
+
+    python -m support.cluster.access
+
+tells in a sentence why the cluster that KUBECONFIG names cannot be used, and then ends with exit code 2.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,7 +23,7 @@ from support.cluster import processes
 from support.cluster.tools import CONTROL_PLANE, kubernetes
 
 _ANSWER_SECONDS = 60
-_FIRST_ANSWER_SECONDS = 10
+_FIRST_ANSWER_SECONDS = 5
 # Where the API server has what tests ask for again and again, by the name that kubectl takes.
 _PATHS = {
     "hps": "/apis/kubestudy.dev/v1alpha1/namespaces/{}/hyperparameterstudies",
@@ -82,22 +88,26 @@ class Access:
         return json.loads(text)
 
     def _ask(self, path: str, query: list[tuple[str, str]], seconds: float = _ANSWER_SECONDS) -> tuple[int, str]:
-        if self._client is None:
-            self._client = config.new_client_from_config(str(self.kubeconfig), persist_config=False)
-        asking = self._client
+        asking = self._client = self._client or self._new_client()
         verb, url, headers, *_ = asking.param_serialize("GET", path, query_params=query, auth_settings=["BearerToken"])
         try:
             answer = asking.call_api(verb, url, headers, _request_timeout=seconds)
             return answer.status, answer.read().decode()
         except (urllib3.exceptions.HTTPError, client.ApiException) as error:
-            raise processes.ClusterError(f"{url}: {error}") from error
+            raise processes.ClusterError(f"{url}: {getattr(error, 'reason', None) or error}") from error
+
+    def _new_client(self) -> client.ApiClient:
+        made: client.ApiClient = config.new_client_from_config(str(self.kubeconfig), persist_config=False)
+        return made
 
     def why_no_answer(self) -> str | None:
         """Say in a sentence why the cluster cannot be used; None if it answers."""
         try:
-            status, text = self._ask("/version", [], _FIRST_ANSWER_SECONDS)
-        except config.ConfigException as error:
+            self._client = self._new_client()
+        except Exception as error:  # whatever can be wrong in a file
             return f"it is no kubeconfig that can be used: {error}"
+        try:
+            status, text = self._ask("/version", [], _FIRST_ANSWER_SECONDS)
         except processes.ClusterError as error:
             return f"its server does not answer: {error}"
         return None if status == HTTPStatus.OK else f"its server refuses: HTTP {status}: {text[:200]}"
@@ -151,3 +161,9 @@ def why_not_the_given_one() -> str | None:
     else:
         why = "there is no such file"
     return why and f"KUBECONFIG is {given}: {why}. Unset it to test on a cluster of its own"
+
+
+if __name__ == "__main__":
+    if told := why_not_the_given_one():
+        print(told, file=sys.stderr)
+        sys.exit(2)

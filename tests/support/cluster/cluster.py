@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ from support.cluster import images, processes, simulated
 from support.cluster.access import Access
 from support.cluster.control_plane import ControlPlane
 from support.cluster.node import Node, install_packages, why_not_here
+from support.cluster.tools import cache_folder
 from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +26,7 @@ DEPLOY = ROOT / "operator" / "deploy"
 CRD = ROOT / "crds" / "hyperparameterstudies.kubestudy.dev.yaml"
 NAMESPACE = "kubestudy-system"
 ACCOUNT = "kubestudy-operator"
-OPERATOR_SECONDS = 60
+OPERATOR_SECONDS = 180
 
 
 class Cluster:
@@ -73,9 +76,22 @@ class Cluster:
             return int(kept.read_text())
         if why_not_here() is not None:
             return None
-        number = next(n for n in range(1, 250) if not Path(f"/sys/class/net/kube{n}").exists())
+        number = next(n for n in range(1, 250) if self._reserve(n))
         kept.write_text(str(number))
         return number
+
+    def _reserve(self, number: int) -> bool:
+        """Take a number unless a cluster has it, or another process is about to start one of that number."""
+        folder = cache_folder() / "numbers"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / str(number)).open("w")
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not Path(f"/sys/class/net/kube{number}").exists():
+                self._reserved = lock  # held as long as this process lives
+                return True
+        lock.close()
+        return False
 
     def up(self) -> Cluster:
         """Start it, with simulated nodes, the CRD and the operator's RBAC."""
@@ -86,7 +102,7 @@ class Cluster:
             self._own.up()
         simulated.up(self.access, self.folder)
         self.kubectl("apply", "-f", DEPLOY / "namespace.yaml", "-f", CRD, "-f", DEPLOY / "rbac.yaml")
-        self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=30s")
+        self.kubectl("wait", "--for=condition=Established", "crd/hyperparameterstudies.kubestudy.dev", "--timeout=180s")
         # kubectl learns of a new resource a moment after it is there.
         until(lambda: "No resources" in self._said("get", "hps", "-A"), what="the CRD in discovery")
         return self

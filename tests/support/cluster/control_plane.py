@@ -21,7 +21,7 @@ from support.wait import until
 ADMIN_TOKEN = "admin"
 NODE_TOKEN = "node"
 NODE = "node1"
-_READY_SECONDS = 90
+_READY_SECONDS = 300
 # Every write is counted by who made it; how long each request took is there too.
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",

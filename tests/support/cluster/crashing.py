@@ -26,7 +26,8 @@ from kubestudy.cli.operator_command import run_operator
 from kubestudy.cluster.api import KubeApi
 
 _AT_ONCE = 10
-_SECONDS = 90.0
+_LOOK_SECONDS = 0.2
+_SECONDS = 300.0  # of which most is waiting for a processor
 
 
 def _die_at(point: int, passed: Path) -> Callable[[], None]:
@@ -100,12 +101,13 @@ def main() -> None:
     base = Path(sys.argv[1])
     waiting = [(name, int(point)) for name, _, point in (word.partition("=") for word in sys.argv[2:])]
     running: dict[str, tuple[int, float]] = {}
+    ending: dict[str, int] = {}
     outcome: dict[str, str] = {}
-    while waiting or running:
+    while waiting or running or ending:
         while waiting and len(running) < _AT_ONCE:
             namespace, point = waiting.pop(0)
             running[namespace] = (_fork(base, namespace, point), time.monotonic())
-        time.sleep(0.5)
+        time.sleep(_LOOK_SECONDS)
         phases = asyncio.run(_phases())
         for namespace, (pid, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -116,9 +118,9 @@ def main() -> None:
                 del running[namespace]
             elif phases.get(namespace) == "Complete" or time.monotonic() - began > _SECONDS:
                 os.kill(pid, signal.SIGTERM)
-                os.waitpid(pid, 0)
                 outcome[namespace] = phases.get(namespace, "")
-                del running[namespace]
+                ending[namespace] = running.pop(namespace)[0]
+        ending = {name: pid for name, pid in ending.items() if not os.waitpid(pid, os.WNOHANG)[0]}
     points = {name: int((base / f"{name}.first").read_text()) for name in outcome}
     print(json.dumps({"phases": outcome, "points": points}))
 

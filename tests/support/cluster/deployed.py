@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +32,20 @@ class Deployed:
 
 def import_images(cluster: Cluster) -> None:
     """Start the real node, and put both images on it."""
+    _compile_torch()
     node = cluster.start_node()
     node.import_image(images.image("operator:1", "operator/Dockerfile"), "localhost/operator:1", images.OPERATOR)
     # PyTorch is 5 GB: the test's image takes it from a volume; everything else in it is as users build it.
     trainer = images.image("trainer:1", "trainer-image/Dockerfile", {"TORCH_PATH": "/opt/torch"})
     node.import_image(trainer, "localhost/trainer:1", images.TRAINER)
+
+
+def _compile_torch() -> None:
+    """Import PyTorch here once: containers, which cannot write there, find its compiled modules and start sooner."""
+    if not list(Path(sysconfig.get_path("purelib"), "torch", "__pycache__").glob("__init__.*")):
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        preload = "from kubestudy_trainer.warm import preload; preload()"
+        subprocess.run([sys.executable, "-c", preload], env=environment, check=True, timeout=600)
 
 
 def make_volume(cluster: Cluster, folder: Path, namespace: str = NAMESPACE, claim: str = "kubestudy-storage") -> None:
@@ -67,10 +80,10 @@ def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
     cluster.kubectl("label", "namespace", restricted, "pod-security.kubernetes.io/enforce=restricted")
     cluster.kubectl("apply", "-k", DEPLOY)
     cluster.kubectl("set", "env", _DEPLOYMENT, "-n", NAMESPACE, f"KUBESTUDY_NAMESPACES={namespace},{restricted}")
-    cluster.kubectl("rollout", "status", _DEPLOYMENT, "-n", NAMESPACE, "--timeout=120s")
+    cluster.kubectl("rollout", "status", _DEPLOYMENT, "-n", NAMESPACE, "--timeout=300s")
     return Deployed(cluster, namespace, restricted)
 
 
 def undeploy(cluster: Cluster) -> None:
     """Take it away; its volume stays."""
-    cluster.kubectl("delete", _DEPLOYMENT, "-n", NAMESPACE, "--cascade=foreground", "--timeout=90s")
+    cluster.kubectl("delete", _DEPLOYMENT, "-n", NAMESPACE, "--cascade=foreground", "--timeout=180s")

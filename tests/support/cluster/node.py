@@ -23,7 +23,7 @@ from support.cluster.control_plane import ControlPlane
 from support.cluster.tools import CONTAINERD, NODE, kubernetes
 from support.wait import until
 
-_READY_SECONDS = 120
+_READY_SECONDS = 300
 _PACKAGES = {
     "runc": "runc", "buildah": "buildah", "mmdebstrap": "mmdebstrap", "nft": "nftables", "ip": "iproute2",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from support.cluster.tools import PROMETHEUS
 from support.wait import until
 
 SCRAPE = ROOT / "charts" / "kubestudy" / "files" / "scrape.yaml"
-_READY_SECONDS = 60
+_READY_SECONDS = 180
 
 
 class Prometheus:

@@ -52,7 +52,7 @@ def up(access: Access, folder: Path, nodes: int = 2, gpus: int = 1000) -> None:
     )  # fmt: skip
     made = [node(f"simulated-{number}", gpus) for number in range(nodes)]
     access.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
-    access.kubectl("wait", "--for=condition=Ready", "nodes", "-l", "kubestudy.dev/simulated", "--timeout=60s")
+    access.kubectl("wait", "--for=condition=Ready", "nodes", "-l", "kubestudy.dev/simulated", "--timeout=180s")
 
 
 def node(name: str, gpus: int) -> dict[str, object]:

@@ -114,7 +114,7 @@ class Study:
         progressing = self.condition("Progressing")
         return progressing["message"] if progressing and progressing["reason"] == "WaitingForRoom" else None
 
-    def until_phase(self, phase: str, seconds: float = 90) -> Any:
+    def until_phase(self, phase: str, seconds: float = 300) -> Any:
         """Wait until its phase is shown for its newest generation; return the status."""
 
         def there() -> Any:
