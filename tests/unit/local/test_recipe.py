@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kubestudy.local.container import Machine
-from kubestudy.local.recipe import Recipe, named_files, recipe_of
+from kubestudy.local.recipe import Recipe, recipe_files, recipe_of
 from support.manifests import spec_of
 
 
@@ -18,7 +18,7 @@ def machine(folder: Path, *command: str) -> Machine:
 
 
 def named(folder: Path, *, exec_: tuple[str, ...] = (), **container: Any) -> set[str]:
-    return set(named_files(spec_of(container=container), machine(folder, *exec_)))
+    return set(recipe_files(spec_of(container=container), machine(folder, *exec_)))
 
 
 @pytest.fixture

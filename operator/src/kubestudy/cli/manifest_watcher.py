@@ -13,7 +13,7 @@ from kubestudy.api.problems import ManifestError
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.live_edit import live_edit
 from kubestudy.local.container import Machine, problems_here
-from kubestudy.local.recipe import digest_of, named_files
+from kubestudy.local.recipe import digest_of, recipe_files
 from kubestudy.search.search_checks import search_problems
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class ManifestWatcher:
         self._tell = tell
         self._seconds = seconds
         self._manifest = _Watched(file)
-        files = named_files(study.spec, machine)
+        files = recipe_files(study.spec, machine)
         self._files = {name: _Watched(path, digest_of(path)) for name, path in files.items()}
 
     async def watch(self) -> NoReturn:

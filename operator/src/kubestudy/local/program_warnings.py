@@ -8,6 +8,7 @@ from pathlib import Path
 from kubestudy.api.job import Container
 from kubestudy.api.mistakes import warnings_of
 from kubestudy.api.study import StudySpec
+from kubestudy.local.named_files import named_files
 
 _SCRIPT_BYTES = 1024 * 1024  # a larger file is no script
 
@@ -32,21 +33,15 @@ def scripts_in(container: Container, folder: Path, command: Sequence[str] = ()) 
         folder: Where it runs.
         command: What is run instead of its own command, if anything.
     """
-    found = {}
-    words = [word for text in (*(command or container.command), *container.args) for word in text.split()]
-    for word in dict.fromkeys(words):
-        for name in (word, word.rpartition("=")[2], f"{word.replace('.', '/')}.py"):  # a file, or a module after -m
-            text = _script(folder / name)
-            if text is not None:
-                found[name] = text
-    return found
+    texts = {name: _script(path) for name, path in named_files(container, folder, command).items()}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def _script(path: Path) -> str | None:
     try:
-        if not path.is_file() or path.stat().st_size > _SCRIPT_BYTES:
+        if path.stat().st_size > _SCRIPT_BYTES:
             return None
         text = path.read_text(errors="replace")
-    except (OSError, ValueError):  # not to be read, or no path at all
+    except OSError:
         return None
     return None if "\0" in text else text

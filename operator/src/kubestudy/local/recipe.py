@@ -7,18 +7,15 @@ imports is not followed.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kubestudy.api.study import StudySpec
 from kubestudy.local.container import Machine, working_folder
+from kubestudy.local.named_files import named_files
 
-_WORD = re.compile(r"[^\s'\"=:;|&<>()`,$]+")
-_MAX_WORDS = 2000
 # A larger file is data rather than a script: reading it would take long, its size has to do.
 _MAX_BYTES = 16 * 1024 * 1024
 
@@ -57,21 +54,14 @@ def recipe_of(spec: StudySpec, machine: Machine) -> Recipe:
     """Return what the trials of a study run on this machine, as it is now."""
     container = spec.job_template.spec.template.spec.trainer
     kept = container.model_dump(mode="json", by_alias=True, exclude={"name"}, exclude_defaults=True)
-    files = {name: digest_of(path) for name, path in named_files(spec, machine).items()}
+    files = {name: digest_of(path) for name, path in recipe_files(spec, machine).items()}
     return Recipe(kept, machine.command, {name: digest for name, digest in files.items() if digest is not None})
 
 
-def named_files(spec: StudySpec, machine: Machine) -> dict[str, Path]:
-    """Return the files that a trial's command names, by their names there.
-
-    Those in its working directory, and others unless they are programs: a new version of the machine's Python is no
-    change of the study.
-    """
+def recipe_files(spec: StudySpec, machine: Machine) -> dict[str, Path]:
+    """Return the files that the command of a study's trials names on this machine, by their names there."""
     container = spec.job_template.spec.template.spec.trainer
-    folder = working_folder(container, machine)
-    words = _words([*(machine.command or container.command), *container.args])
-    found = {word: folder / word for _, word in zip(range(_MAX_WORDS), words, strict=False) if _is_file(folder / word)}
-    return {name: path for name, path in found.items() if _is_inside(path, folder) or not os.access(path, os.X_OK)}
+    return named_files(container, working_folder(container, machine), machine.command)
 
 
 def digest_of(path: Path) -> str | None:
@@ -83,26 +73,3 @@ def digest_of(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-def _words(texts: Iterable[str]) -> Iterator[str]:
-    """Return what may name a file: each text, each word in it, and the module that follows a -m."""
-    module = False
-    for text in texts:
-        for word in dict.fromkeys((text, *_WORD.findall(text))):
-            if module:
-                path = word.replace(".", "/")
-                yield from (f"{path}.py", f"{path}/__main__.py")
-            yield word
-            module = word == "-m"
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False  # no name of a file
-
-
-def _is_inside(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
