@@ -157,7 +157,7 @@ def test_a_study_whose_trials_all_crash_fails(tmp_path: Path) -> None:
             "MissingMetric: it finished with z but without y",
         ),
         ('echo \'{"values": {"y": "NaN"}}\' > $KUBESTUDY_TERMINATION_LOG', "NonFiniteMetric: its y is nan"),
-        ("exec /no/such/program", "Error: exit code 127: "),
+        ("exec /no/such/program", "CommandNotFound: exit code 127: "),
     ],
 )
 def test_why_a_trial_failed(tmp_path: Path, script: str, reason: str) -> None:
