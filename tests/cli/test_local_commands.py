@@ -258,7 +258,7 @@ def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_line_of_the_picture_behind(tmp_path: Path) -> None:
-    write(tmp_path, manifest("sleep 60"))
+    write(tmp_path, manifest("sleep 60 # $x"))
     terminal = Terminal([KUBESTUDY, "run", "study.yaml"], tmp_path, columns=80)
     terminal.until(lambda seen: re.search(r"1 +running +\d+ s", seen))
     terminal.type("\x03")
