@@ -27,7 +27,7 @@ from kubestudy.cli.streams import run_command_line
 from kubestudy.cli.target import OPERATOR_NAMESPACE, Target
 
 app = command_line("Hyperparameter studies of a Kubernetes cluster.", name="kubectl study")
-history = command_line("Histories of deleted studies in the operator's storage; for administrators.")
+history = command_line("Histories of deleted studies; for administrators.")
 app.add_typer(history, name="history")
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
