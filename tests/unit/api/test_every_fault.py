@@ -325,4 +325,6 @@ def test_no_fault_hides_another(faults: list[Fault]) -> None:
     found = report(faults)
     for one in faults:
         assert any(one.says in sentence for sentence in found.get(one.path, [])), (str(one), found)
-    assert set(found) == {one.path for one in faults}
+    # Several conditions too many in one `when` are a fault of that, too.
+    told = {one.path for one in faults}
+    assert all(any(path.startswith(f"{more}.") for path in told) for more in set(found) - told), found

@@ -289,6 +289,31 @@ def test_every_fault_is_reported_at_once() -> None:
     }
 
 
+def test_problems_come_in_the_order_of_the_manifest() -> None:
+    data = manifest(
+        objectives=[{**LOSS, "goal": "down"}],
+        parameters=[
+            {**LR, "low": 5},
+            {"name": "c", "type": "categorical", "choices": [None, "a", "a"]},
+            {"type": "int"},
+        ],
+        container={"args": ["--lr=$(lr)", 5], "resources": {"limits": {"cpu": "x"}}},
+        constraints=[{"metric": "m"}],
+    )
+    assert list(problems(data)) == [
+        "spec.objectives[0].goal",
+        "spec.parameters[0].low",
+        "spec.parameters[1].choices[0]",
+        "spec.parameters[1].choices[2]",
+        "spec.parameters[2].name",
+        "spec.parameters[2].low",
+        "spec.parameters[2].high",
+        f"{IN_TRAINER}.args[1]",
+        f"{IN_TRAINER}.resources.limits['cpu']",
+        "spec.constraints[0]",
+    ]
+
+
 def test_options_are_judged_beside_every_other_fault() -> None:
     data = manifest(
         parameters=[{**LR, "low": 5}],

@@ -1,4 +1,4 @@
-"""Reports of running trials: written in one go, and judged as Optuna itself judges them, whatever the pruner."""
+"""Reports of running trials: written in one go, and pruned as Optuna itself prunes, whatever the pruner."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def loss(number: int, step: int) -> float:
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
+def _hushed() -> None:
     hush_optuna()
 
 
 @pytest.mark.parametrize("pruner", PRUNERS, ids=lambda pruner: pruner["name"])
-def test_every_pruner_judges_as_optuna_does(tmp_path: Path, pruner: dict[str, Any]) -> None:
+def test_every_pruner_decides_as_optuna_does(tmp_path: Path, pruner: dict[str, Any]) -> None:
     spec = spec_of(pruner=pruner, sampler={"name": "random", "seed": 1}, budget={"maxTrials": 30})
     ours = OptunaSearch(spec, open_storage(tmp_path / "journal.log", sole_writer=True), "same", "journal")
     theirs = optuna.create_study(study_name="same", pruner=make_pruner(spec.pruner))

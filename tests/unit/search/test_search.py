@@ -27,7 +27,7 @@ NESTEROV = {"name": "nesterov", "type": "categorical", "choices": [True, False],
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
+def _hushed() -> None:
     hush_optuna()
 
 
@@ -231,7 +231,7 @@ def test_the_median_pruner_gives_a_hopeless_trial_up_and_leaves_a_good_one(journ
     assert raw(journal).trials[bad.number].state is optuna.trial.TrialState.PRUNED
 
 
-def test_a_step_is_judged_once_however_often_it_is_read(journal: Path) -> None:
+def test_a_step_counts_once_however_often_it_is_read(journal: Path) -> None:
     search = pruning(spec_of(pruner={"name": "median", "options": {"n_startup_trials": 1}}), journal)
     bad = search.ask()
     assert bad

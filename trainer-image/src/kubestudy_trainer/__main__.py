@@ -10,6 +10,7 @@ from kubestudy_trainer.errors import BadParametersError, describe
 from kubestudy_trainer.exit_codes import ExitCode
 from kubestudy_trainer.options import PROGRAM, BealeRequest, MlpRequest, parse
 from kubestudy_trainer.reasons import Reason
+from kubestudy_trainer.threads import obey_omp_num_threads, wait_passively
 from kubestudy_trainer.trial import Trial
 
 
@@ -56,9 +57,9 @@ def _run(request: MlpRequest | BealeRequest) -> int:
 
 
 def _train(trial: Trial, request: MlpRequest) -> int:
+    wait_passively()
     # Here and not above: importing torch takes seconds, which another model need not wait for.
     try:
-        from kubestudy_trainer.threads import obey_omp_num_threads  # noqa: PLC0415
         from kubestudy_trainer.training import Metrics, TrainingStopped, fit  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise BadParametersError(

@@ -1,5 +1,7 @@
 """Imports ahead of time what takes seconds, for a server that forks one process per trial."""
 
+from kubestudy_trainer.threads import wait_passively
+
 
 def preload() -> None:
     """Import all that the `mlp` model needs, and read the built-in data sets.
@@ -10,8 +12,9 @@ def preload() -> None:
     Raises:
         ImportError: The `torch` extra is not installed.
     """
+    wait_passively()
     import torch._dynamo  # noqa: F401, PLC0415 - an optimiser imports it at its first step otherwise
 
-    from kubestudy_trainer import datasets, threads, training  # noqa: F401, PLC0415
+    from kubestudy_trainer import datasets, training  # noqa: F401, PLC0415
 
     datasets.preload()

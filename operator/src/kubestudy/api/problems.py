@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MAX_LENGTH = 450
 Loc = tuple[str | int, ...]
@@ -62,6 +63,29 @@ def path_of(loc: Iterable[str | int]) -> str:
         else:
             path += f"[{part!r}]"
     return path
+
+
+def in_order(problems: Iterable[Problem], data: Any) -> list[Problem]:
+    """Return problems in the order in which their places stand in a manifest's data.
+
+    What is missing there has the place of what it is missing from.
+    """
+    ranks = {path: rank for rank, path in enumerate(_paths(data, ()))}
+
+    def rank(problem: Problem) -> int:
+        path = problem.path
+        while path and path not in ranks:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return ranks.get(path, 0)
+
+    return sorted(problems, key=rank)
+
+
+def _paths(data: Any, at: Loc) -> Iterator[str]:
+    yield path_of(at)
+    parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, inner in parts:
+        yield from _paths(inner, (*at, key if isinstance(key, int) and isinstance(data, list) else str(key)))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubestudy.api.checks import budget, containers, measured, parameters, when
 from kubestudy.api.checks.registry import Checks
-from kubestudy.api.problems import Problem
+from kubestudy.api.problems import Problem, in_order
 from kubestudy.api.reading import UNREAD, read_study, was_read
 from kubestudy.api.study import KIND, HyperparameterStudy
 from kubestudy.api.yaml_text import MAX_DEPTH, too_deep
@@ -22,8 +22,7 @@ def validate(data: Any, also: Checks | None = None) -> tuple[HyperparameterStudy
         also: Further checks of the spec, for what only another room can check.
 
     Returns:
-        The study and no problem, or None and every problem found: those of single fields first, then those between
-        fields that can be read.
+        The study and no problem, or None and every problem found, in the manifest's order.
     """
     if not isinstance(data, dict):
         return None, [Problem("", f"is no {KIND}: a mapping with apiVersion, kind, metadata and spec is needed")]
@@ -34,4 +33,4 @@ def validate(data: Any, also: Checks | None = None) -> tuple[HyperparameterStudy
     for checks in (CHECKS, also):
         if checks is not None and was_read(spec):
             problems += checks(spec, problems)
-    return (None, problems) if problems else (study, [])
+    return (None, in_order(problems, data)) if problems else (study, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from optuna.storages import BaseStorage
 
 from kubestudy.cli.folders import name_of, never_run
 from kubestudy.local.folder import StudyFolder, folder_of
+from kubestudy.local.folder_record import FolderRecord
+from kubestudy.local.recipe import Recipe
 from kubestudy.search.history import History
 from kubestudy.search.merged import MergedStorage, ReadOnlyStorage
 from kubestudy.search.storage import has_password, masked, open_storage, place_in
@@ -41,12 +42,16 @@ class Place:
         """Open the storage."""
         return open_storage(self.storage, sole_writer=sole_writer)
 
-    def record(self) -> None:
-        """Write down in the folder which study in which storage it belongs to; a password is left out."""
+    def record(self, name: str, recipe: Recipe) -> None:
+        """Write down in the folder which study in which storage it holds; a password is left out.
+
+        Args:
+            name: The study's name in its manifest.
+            recipe: What its trials run.
+        """
         url = None if isinstance(self.storage, Path) else self.storage
         secret = url is not None and has_password(url)
-        kept = {"study": self.name, "storage": None if secret else url, "database": url is not None}
-        self.folder.storage_record.write_text(json.dumps(kept, indent=2) + "\n")
+        FolderRecord(self.name, name, None if secret else url, url is not None, recipe).write(self.folder)
 
 
 def place_of(name: str, directory: Path | None, storage: str | None, folder: StudyFolder | None = None) -> Place:
@@ -67,17 +72,14 @@ def place_of(name: str, directory: Path | None, storage: str | None, folder: Stu
             " operator's folder are shown by kubestudy dashboard --storage FOLDER, without a name"
         )
     folder = folder or folder_of(name, directory)
-    try:
-        kept = json.loads(folder.storage_record.read_text())
-    except (OSError, ValueError):
-        kept = {}
-    url = storage or kept.get("storage")
-    if url is None and kept.get("database"):
+    kept = FolderRecord.read(folder)
+    url = storage or kept.storage
+    if url is None and kept.database:
         raise StudyError(
             f"the study in {folder.path} is kept in a database whose URL holds a password: name it again with"
             f" --storage or {STORAGE_VARIABLE}"
         )
-    return Place(folder, url or folder.journal, kept.get("study", name))
+    return Place(folder, url or folder.journal, kept.study or name)
 
 
 def history_of(named: str, directory: Path | None, storage: str | None) -> tuple[Place, History]:

@@ -80,7 +80,9 @@ def _runs_on(folder: StudyFolder) -> bool:
 def _run(named: str, directory: Path | None) -> Exit:
     from kubestudy.cli.run_by_name import run_named
 
-    return run_named(named, RunOptions(Path(named), directory, None, (), False, None))
+    return run_named(
+        named, RunOptions(Path(named), directory, None, (), restart=False, accept_changes=False, output=None)
+    )
 
 
 def _is_over(folder: StudyFolder) -> bool:

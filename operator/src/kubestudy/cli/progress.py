@@ -77,6 +77,10 @@ class Progress:
         """Stop showing."""
         self._live.stop()
 
+    def update(self, spec: StudySpec) -> None:
+        """Take a study that was edited while it runs."""
+        self._spec = spec
+
     def show(self, view: View) -> None:
         """Take the study's newest state."""
         self._view = view

@@ -10,14 +10,15 @@ import sysconfig
 from pathlib import Path
 
 from kubestudy.api.manifest import load
-from kubestudy.api.problems import ManifestError
+from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.output import complain
 from kubestudy.cli.run_options import RunOptions
 from kubestudy.local.container import Machine, problems_here
-from kubestudy.local.folder import folder_of
-from kubestudy.local.workers import Workers
+from kubestudy.local.folder import StudyFolder, folder_of
+from kubestudy.local.folder_record import FolderRecord
+from kubestudy.local.supervisor_process import SupervisorProcess
 from kubestudy.study.ports import StudyError
 
 # Beyond the trials' own grace period.
@@ -56,20 +57,34 @@ def _load(file: Path) -> HyperparameterStudy:
 
 def _run_valid(study: HyperparameterStudy, options: RunOptions, machine: Machine) -> Exit:
     folder = folder_of(study.metadata.name, options.directory)
+    _refuse_another(study.metadata.name, folder, options)
     timeout = study.spec.job_template.spec.template.spec.termination_grace_period_seconds + _LOCK_MARGIN_SECONDS
     folder.make()
     folder.lock(timeout)
-    workers = Workers(study, machine)
+    supervisor = SupervisorProcess(study, machine)
     try:
         if not options.restart:  # which puts the locked folder aside
-            workers.start(folder.lock_fd)
+            supervisor.start(folder.lock_fd)
         from kubestudy.cli.session import run_session
 
-        return run_session(study, options, machine, folder, workers, timeout)
+        return run_session(study, options, machine, folder, supervisor, timeout)
     finally:
-        workers.kill()
+        supervisor.kill()
         folder.discard()
         folder.unlock()
+
+
+def _refuse_another(name: str, folder: StudyFolder, options: RunOptions) -> None:
+    """Keep a study out of another one's folder: their trials would be taken for each other's."""
+    held = FolderRecord.read(folder).name
+    if held is None or held == name:
+        return
+    trials = f"{folder.trials} trial{'' if folder.trials == 1 else 's'}"
+    what = f"the folder {folder.path} holds the study {held} ({trials}), not {name}"
+    remedy = f"name another folder with --dir, or leave --dir out for .kubestudy/{name}"
+    if options.directory is None:
+        remedy = "name another folder with --dir"
+    raise ManifestError(str(options.file), [Problem("metadata.name", f"{what}: {remedy}")])
 
 
 def machine_here(options: RunOptions) -> Machine:

@@ -18,6 +18,7 @@ class RunOptions:
         storage: A database URL, if not the journal.
         command: `--exec`, split into words.
         restart: Whether to start anew, keeping the old study under another name.
+        accept_changes: Whether to go on although trials run something else than before.
         output: How to print the finished object; None for a summary for people.
         work_folder: Where trials' programs run, if not where the manifest is.
     """
@@ -27,5 +28,6 @@ class RunOptions:
     storage: str | None
     command: tuple[str, ...]
     restart: bool
+    accept_changes: bool
     output: ObjectFormat | None
     work_folder: Path | None = None

@@ -5,38 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
-from logging.handlers import RotatingFileHandler
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.logging import RichHandler
+import yaml
 
-from kubestudy.api.gpus import gpus_in
 from kubestudy.api.problems import ManifestError, Problem
+from kubestudy.api.reasons import Ended
+from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import HyperparameterStudy
+from kubestudy.cli.changed_recipe import refuse_changed_recipe
+from kubestudy.cli.closed_terminal import terminal_may_close
 from kubestudy.cli.closing import print_end
 from kubestudy.cli.difference import differences
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.find import Place, place_of
 from kubestudy.cli.folders import reference
+from kubestudy.cli.interruption import Interruption
+from kubestudy.cli.manifest_watcher import ManifestWatcher
 from kubestudy.cli.output import complain, emit, note, say
 from kubestudy.cli.progress import Progress, err
 from kubestudy.cli.recorder import Recorder
+from kubestudy.cli.run_log import logging_to, remark
 from kubestudy.cli.run_options import RunOptions
 from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
-from kubestudy.local.gpus import GpuPool, find_gpus
+from kubestudy.local.gpus import GpuPool, find_gpus, gpus_per_trial
 from kubestudy.local.last_run import LastRun, write_last_run
 from kubestudy.local.program_warnings import program_warnings
-from kubestudy.local.requests_file import read_request, watch
+from kubestudy.local.recipe import recipe_of
+from kubestudy.local.requests_file import Request, read_request, watch
 from kubestudy.local.runtime import LocalRuntime
-from kubestudy.local.workers import Workers
+from kubestudy.local.supervisor_process import SupervisorProcess
 from kubestudy.metrics.scrape import ScrapedMetrics
 from kubestudy.search.history import History, study_names
 from kubestudy.search.search import OptunaSearch, fixed_part, hush_optuna
@@ -44,9 +49,20 @@ from kubestudy.search.search_checks import search_problems
 from kubestudy.study.loop import StudyLoop
 from kubestudy.study.ports import StudyError
 from kubestudy.study.steady import steady_clock
-from kubestudy.study.view import View
 
-_LOG_BYTES = 5 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A study that is ready to be run: its folder is locked, its storage open."""
+
+    study: HyperparameterStudy
+    options: RunOptions
+    machine: Machine
+    place: Place
+    search: OptunaSearch
+    supervisor: SupervisorProcess
 
 
 def run_session(
@@ -54,7 +70,7 @@ def run_session(
     options: RunOptions,
     machine: Machine,
     folder: StudyFolder,
-    workers: Workers,
+    supervisor: SupervisorProcess,
     timeout: float,
 ) -> Exit:
     """Run a study in its locked folder.
@@ -64,11 +80,11 @@ def run_session(
         options: What the user asked for beside the manifest.
         machine: What trials get of this machine.
         folder: The study's folder, locked.
-        workers: The trials' supervisor; started here if it was not yet.
+        supervisor: The trials' supervisor; started here if it was not yet.
         timeout: Seconds to wait for the lock of a folder that is started anew.
 
     Raises:
-        ManifestError: A sampler's or pruner's option is wrong, or a fixed field was changed.
+        ManifestError: A sampler's or pruner's option is wrong, or something was changed that trials are compared by.
         StudyError: The study cannot go on now.
     """
     hush_optuna()
@@ -79,16 +95,18 @@ def run_session(
     place = place_of(study.metadata.name, options.directory, options.storage, folder)
     if options.restart:
         place = _start_anew(place, timeout)
-        workers.start(place.folder.lock_fd)
+        supervisor.start(place.folder.lock_fd)
     storage = place.open(sole_writer=True)
     _refuse_changes(study, place, options)
-    with _full_disk(place.folder):
-        place.record()
-        place.folder.manifest.write_bytes(manifest)
-        write_last_run(place.folder, LastRun(machine.folder, machine.command))
-    with _logging(place.folder):
+    with logging_to(place.folder), terminal_may_close():
         search = OptunaSearch(study.spec, storage, place.name, place.where)
-        return _run_locked(study, search, place, options, machine, workers)
+        recipe = recipe_of(study.spec, machine)
+        refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
+        with _full_disk(place.folder):
+            place.record(study.metadata.name, recipe)
+            place.folder.manifest.write_bytes(manifest)
+            write_last_run(place.folder, LastRun(machine.folder, machine.command))
+        return _run_ready(_Run(study, options, machine, place, search, supervisor))
 
 
 def _start_anew(place: Place, timeout: float) -> Place:
@@ -119,37 +137,25 @@ def _refuse_changes(study: HyperparameterStudy, place: Place, options: RunOption
         raise ManifestError(str(options.file), [Problem(path, f"{what}: {remedy}") for path, what in changed])
 
 
-def _run_locked(
-    study: HyperparameterStudy,
-    search: OptunaSearch,
-    place: Place,
-    options: RunOptions,
-    machine: Machine,
-    workers: Workers,
-) -> Exit:
-    gpus = find_gpus()
-    container = study.spec.job_template.spec.template.spec.trainer
-    mistakes = program_warnings(study.spec, working_folder(container, machine), machine.command)
-    for warning in (*warnings_here(study, machine, len(gpus)), *mistakes):
-        note(f"warning: {warning}")
-    pool = GpuPool(gpus, math.ceil(gpus_in(study.spec.job_template.spec.template.spec)))
-    if workers.warm:
+def _run_ready(run: _Run) -> Exit:
+    if run.supervisor.warm:
         note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
-    done_before = search.tally
+    done_before = run.search.tally
     # Plotting takes seconds to import; the trials' first process is busy with its own imports meanwhile.
     threading.Thread(target=_warm_up_plots, daemon=True).start()
-    with Progress(study.metadata.name, study.spec, err) as progress:
-        view, interrupted = asyncio.run(_loop(study, search, place.folder, machine, pool, workers, progress))
-    finished = study.model_copy(update={"status": view.status})
-    if view.status.phase != "Suspended":
+    with Progress(run.study.metadata.name, run.study.spec, err) as progress:
+        finished, status, interrupted = asyncio.run(_loop(run, _runtime(run), progress))
+    # Nothing runs any more, and what is left to say goes to the log too.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if status.phase != "Suspended":
         from kubestudy.report.page import write_report
 
-        history = History(place.open(), place.name, place.where)
-        with _full_disk(place.folder):
-            write_report(finished, history, place.folder.report)
-    code = _conclude(finished, view, place, options, interrupted=interrupted)
-    if view.status.phase in ("Complete", "Failed") and search.tally == done_before:
-        tried = any(c.reason == "SearchSpaceExhausted" for c in view.status.conditions)
+        history = History(run.place.open(), run.place.name, run.place.where)
+        with _full_disk(run.place.folder):
+            write_report(finished, history, run.place.folder.report)
+    code = _conclude(finished, status, run.place, run.options, interrupted=interrupted)
+    if status.phase in ("Complete", "Failed") and run.search.tally == done_before:
+        tried = any(c.reason == Ended.EXHAUSTED for c in status.conditions)
         on = "" if tried else "a larger budget goes on with it, "
         note(f"it had ended before, and nothing ran now: {on}--restart starts anew")
     return code
@@ -161,46 +167,76 @@ def _warm_up_plots() -> None:
     warm_up()
 
 
-async def _loop(
-    study: HyperparameterStudy,
-    search: OptunaSearch,
-    folder: StudyFolder,
-    machine: Machine,
-    pool: GpuPool,
-    workers: Workers,
-    progress: Progress,
-) -> tuple[View, bool]:
-    interrupted = False
+def _runtime(run: _Run) -> LocalRuntime:
+    gpus = find_gpus()
+    folder = working_folder(run.study.spec.job_template.spec.template.spec.trainer, run.machine)
+    mistakes = program_warnings(run.study.spec, folder, run.machine.command)
+    for warning in (*warnings_here(run.study, run.machine, len(gpus)), *mistakes):
+        note(f"warning: {warning}")
+    pool = GpuPool(gpus, gpus_per_trial(run.study.spec.job_template.spec.template.spec))
+    return LocalRuntime(run.study, run.place.folder, run.machine, pool, run.supervisor)
+
+
+async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[HyperparameterStudy, StudyStatus, bool]:
+    """Run the study until it is over or stands still.
+
+    Returns:
+        The study with its status, that status, and whether the run was interrupted.
+    """
     metrics = ScrapedMetrics()
-    async with LocalRuntime(study, folder, machine, pool, workers) as runtime:
-        asked = read_request(folder).applied_to(study)
-        loop = StudyLoop(asked, search, runtime, metrics, Recorder(progress, folder), steady_clock())
-        asking = asyncio.create_task(watch(folder, lambda request: loop.update(request.applied_to(study))))
+    folder = run.place.folder
+    manifest, request = run.study, read_request(folder)
+    async with runtime:
+        asked = request.applied_to(manifest)
+        loop = StudyLoop(asked, run.search, runtime, metrics, Recorder(progress, folder), steady_clock())
 
-        def interrupt() -> None:
-            nonlocal interrupted
-            if interrupted:
-                note("killing the running trials")
-                workers.send({"op": "kill"})
-            else:
-                note(
-                    f"stopping the running trials in order, in {runtime.grace:.0f} s at most; their parameters are kept"
-                )
-            interrupted = True
+        def stop() -> None:
             loop.interrupt()
+            seconds = f"{runtime.grace:.0f} s"
+            remark(f"stopping the running trials: they have {seconds} to save their state, and keep their parameters")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        def kill() -> None:
+            runtime.kill()
+            remark("killing the running trials")
+
+        def take(edited: HyperparameterStudy) -> None:
+            nonlocal manifest
+            manifest = edited
+            runtime.update(edited)
+            loop.update(request.applied_to(edited))
+            progress.update(edited.spec)
+            _keep_manifest(edited, folder)
+
+        def ask(newer: Request) -> None:
+            nonlocal request
+            request = newer
+            loop.update(newer.applied_to(manifest))
+
+        interruption = Interruption(stop, kill)
+        interruption.install()
+        watcher = ManifestWatcher(run.options.file, run.study, run.machine, take, remark)
+        editing, asking = asyncio.create_task(watcher.watch()), asyncio.create_task(watch(folder, ask))
         try:
             view = await loop.run()
         finally:
-            asking.cancel()
+            for watching in (editing, asking):
+                watching.cancel()
             metrics.close()
-    return view, interrupted
+    return loop.study.model_copy(update={"status": view.status}), view.status, interruption.happened
 
 
-def _conclude(study: HyperparameterStudy, view: View, place: Place, options: RunOptions, *, interrupted: bool) -> Exit:
-    status = view.status
+def _keep_manifest(study: HyperparameterStudy, folder: StudyFolder) -> None:
+    """Keep what the run goes by from now on, which an edit may be only a part of."""
+    try:
+        data = study.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        folder.manifest.write_text(yaml.safe_dump(data, sort_keys=False))
+    except OSError as error:
+        log.warning("cannot write %s: %s", folder.manifest, error.strerror)
+
+
+def _conclude(
+    study: HyperparameterStudy, status: StudyStatus, place: Place, options: RunOptions, *, interrupted: bool
+) -> Exit:
     if options.output is not None:
         emit(study.model_dump(mode="json", by_alias=True, exclude_none=True), options.output)
     elif status.phase != "Suspended":
@@ -215,7 +251,7 @@ def _conclude(study: HyperparameterStudy, view: View, place: Place, options: Run
             what, on = "suspended (spec.suspend is true)", f"set spec.suspend to false, then {again}"
         else:
             what, on = "interrupted", again
-        note(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {on}")
+        remark(f"{study.metadata.name}: {what}; {held} unfinished trials are kept. To go on: {on}")
         return Exit.INTERRUPTED
     if status.phase == "Failed":
         if options.output is not None:
@@ -232,24 +268,3 @@ def _full_disk(folder: StudyFolder) -> Iterator[None]:
         raise StudyError(
             f"cannot write to {folder.path}: {error.strerror}; mend it and run the same command again"
         ) from error
-
-
-@contextlib.contextmanager
-def _logging(folder: StudyFolder) -> Iterator[None]:
-    """Log everything to the folder's run.log, and warnings to stderr."""
-    root = logging.getLogger()
-    try:
-        file: logging.Handler = RotatingFileHandler(folder.run_log, maxBytes=_LOG_BYTES, backupCount=1)
-    except OSError as error:
-        raise StudyError(f"cannot write {folder.run_log}: {error.strerror}") from error
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    screen = RichHandler(logging.WARNING, console=err, show_path=False, show_time=False)
-    root.setLevel(logging.INFO)
-    for handler in (file, screen):
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in (file, screen):
-            root.removeHandler(handler)
-            handler.close()

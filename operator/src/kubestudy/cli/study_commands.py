@@ -26,6 +26,9 @@ def run(
         typer.Option("--exec", metavar="COMMAND", help="What to run instead of the image's own entry point."),
     ] = "",
     restart: Annotated[bool, typer.Option("--restart", help="Start anew; the old study is kept aside.")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on although the container or the script has changed.")
+    ] = False,
     output: ObjectOutput = None,
 ) -> None:
     """Run a study on this machine to its end.
@@ -37,7 +40,8 @@ def run(
     from kubestudy.cli.run_by_name import run_named
     from kubestudy.cli.run_options import RunOptions
 
-    raise typer.Exit(run_named(named, RunOptions(Path(named), directory, storage, _words(exec_), restart, output)))
+    options = RunOptions(Path(named), directory, storage, _words(exec_), restart, accept_changes, output)
+    raise typer.Exit(run_named(named, options))
 
 
 def _words(command: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from kubestudy.api.contract import history_path, live_path
+from kubestudy.controller.log_lines import about
 from kubestudy.search.archive import Archive
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial, live_as_data
@@ -48,7 +49,8 @@ def history_routes(archive: Archive, live: Live) -> list[web.RouteDef]:
             while chunk := await asyncio.to_thread(next, chunks, b""):
                 await response.write(chunk)
         except StudyError as error:
-            log.warning("the history of %s/%s is not served: %s", namespace, name, error)
+            with about(namespace, name):
+                log.warning("the history is not served: %s", error)
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
         await response.write_eof()
         return response

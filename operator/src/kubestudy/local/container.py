@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from pathlib import Path
 
 from kubestudy.api import contract
 from kubestudy.api.expansion import expand
-from kubestudy.api.gpus import gpu_limits, gpus_in
+from kubestudy.api.gpus import gpu_limits
 from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_trainer
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
+from kubestudy.local.gpus import gpus_per_trial
 from kubestudy.study.trial import Suggestion
 from kubestudy.study.trial_environment import trial_environment
 
@@ -24,6 +24,8 @@ _INHERITED = (
     "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
 )  # fmt: skip
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# How OpenMP's threads wait for work: the standard's variable, and the one by which GNU's library overrides it.
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 _AT = "spec.jobTemplate.spec.template.spec"
 
 
@@ -151,7 +153,7 @@ def warnings_here(study: HyperparameterStudy, machine: Machine, gpus: int) -> li
     pod = study.spec.job_template.spec.template.spec
     container = pod.trainer
     said = []
-    wanted = math.ceil(gpus_in(pod))
+    wanted = gpus_per_trial(pod)
     if wanted:
         asked = f"a trial asks for {wanted} GPU{'s' if wanted > 1 else ''} ({', '.join(gpu_limits(pod))})"
         if not gpus:
@@ -178,9 +180,30 @@ def cpu_threads(spec: StudySpec, cores: int) -> int:
     return max(1, cores // spec.parallelism)
 
 
-def thread_environment(threads: int) -> dict[str, str]:
-    """Return the variables that keep numeric libraries to a number of threads."""
-    return dict.fromkeys(_THREADS, str(threads))
+def thread_environment(threads: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep numeric libraries to a number of threads, which sleep while they wait.
+
+    OpenMP's threads spin for milliseconds by default. Where a machine has other things to do, each then waits for one
+    that is not running: trials with two threads took twenty times as long.
+
+    Args:
+        threads: How many threads.
+        environment: The runner's own environment, where the user may have said how threads are to wait.
+    """
+    chosen = {name: environment[name] for name in _WAITING if name in environment}
+    return {**dict.fromkeys(_THREADS, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **chosen}
+
+
+def supervisor_environment(spec: StudySpec, machine: Machine) -> dict[str, str]:
+    """Return the environment of the trials' supervisor.
+
+    The numeric libraries that it loads for its trials read how threads are to wait once, when they are loaded: what a
+    trial's own environment says of it comes too late.
+    """
+    threads = thread_environment(cpu_threads(spec, machine.cores), machine.environment)
+    variables = spec.job_template.spec.template.spec.trainer.env
+    waiting = {v.name: v.value for v in variables if v.name in _WAITING and v.value is not None}
+    return {**machine.environment, **threads, **waiting, "PYTHONUNBUFFERED": "1"}
 
 
 def execution_of(
@@ -210,7 +233,7 @@ def execution_of(
     inherited["PATH"] = search_path(machine)
     # A pipe or a file gets a program's output at once, not when its buffer is full: logs are read while it runs.
     inherited["PYTHONUNBUFFERED"] = "1"
-    threads = thread_environment(cpu_threads(spec, machine.cores))
+    threads = thread_environment(cpu_threads(spec, machine.cores), machine.environment)
     known = trial_environment(
         study.metadata.name,
         spec,

@@ -14,20 +14,15 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import json
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
 
-from kubestudy.api.contract import TERMINATION_MESSAGE_BYTES
+from kubestudy.local.trial_folder import TrialFolder, unusable
 from kubestudy.study.ports import StudyError
 
 DEFAULT_BASE = Path(".kubestudy")
-_LINE_LENGTH = 300
 
 
 class StudyFolder:
@@ -73,7 +68,12 @@ class StudyFolder:
 
     def trial(self, number: int) -> TrialFolder:
         """Return the folder of a trial."""
-        return TrialFolder(self.path / "trials" / f"{number:05d}")
+        return TrialFolder(self.path / "trials" / f"{number:05d}", number)
+
+    @property
+    def trials(self) -> int:
+        """How many trials have a folder in it."""
+        return sum(1 for _ in self.path.glob("trials/*"))
 
     def make(self) -> None:
         """Make the folder.
@@ -87,7 +87,7 @@ class StudyFolder:
             probe.write_bytes(b"x")
             probe.unlink()
         except OSError as error:
-            _refuse(self.path, error)
+            raise unusable(self.path, error) from error
 
     def lock(self, timeout: float) -> None:
         """Hold the study's lock, so that no two runs meet; it is let go of when every holder has ended.
@@ -101,7 +101,7 @@ class StudyFolder:
         try:
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            _refuse(self.path, error)
+            raise unusable(self.path, error) from error
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -175,98 +175,9 @@ class StudyFolder:
         return aside
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How one execution of a trial ended.
-
-    Attributes:
-        attempt: 0 for the first execution, then counting retries after failures.
-        code: Exit code; 128 + n for a process that signal n ended, as a container reports it.
-        cause: Why it was told to end: "stopped" or "deadline"; None if it was not.
-        started: Unix time.
-        ended: Unix time.
-    """
-
-    attempt: int
-    code: int
-    cause: str | None
-    started: float
-    ended: float
-
-
-class TrialFolder:
-    """The folder of one trial.
-
-    Args:
-        path: Where it is, or is to be.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log = path / "trial.log"
-        self.message = path / "result.json"
-        self.params = path / "params.json"
-        self.exit = path / "exit.json"
-        self.checkpoint = path / "checkpoint"
-
-    def prepare(self, params: dict[str, Any]) -> None:
-        """Make the folder for an execution, without the message of an earlier one.
-
-        Raises:
-            StudyError: It cannot be written to.
-        """
-        try:
-            if not self.path.is_dir():
-                self.checkpoint.mkdir(parents=True, exist_ok=True)
-                self.params.write_text(json.dumps(params) + "\n")
-            else:
-                self.message.unlink(missing_ok=True)
-                self.exit.unlink(missing_ok=True)
-                self.checkpoint.mkdir(exist_ok=True)
-        except OSError as error:
-            _refuse(self.path, error)
-
-    def read_exit(self) -> Exit | None:
-        """Return how the last execution ended; None if it has not, or nobody saw it."""
-        try:
-            return Exit(**json.loads(self.exit.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def read_message(self) -> str:
-        """Return the termination message, as far as a container's would be read; empty if there is none."""
-        try:
-            with self.message.open("rb") as file:
-                return file.read(TERMINATION_MESSAGE_BYTES).decode(errors="replace")
-        except OSError:
-            return ""
-
-    def last_line(self) -> str:
-        """Return the last line of the log that says anything."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-                lines = file.read().decode(errors="replace").splitlines()
-        except OSError:
-            return ""
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return last if len(last) <= _LINE_LENGTH else f"{last[: _LINE_LENGTH - 3]}..."
-
-
 def folder_of(name: str, directory: Path | None) -> StudyFolder:
     """Return the folder of a study: the one the user named, else `.kubestudy/NAME` beside where one stands."""
     return StudyFolder(directory if directory is not None else DEFAULT_BASE / name)
-
-
-def _refuse(path: Path, error: OSError) -> NoReturn:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            why = "the disk is full; free some space and run the same command again"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            why = f"it is not writable ({error.strerror}); choose another folder with --dir"
-        case _:
-            why = error.strerror or str(error)
-    raise StudyError(f"the folder {path} cannot be used: {why}") from error
 
 
 def _read_pid(fd: int) -> int | None:

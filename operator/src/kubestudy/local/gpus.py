@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+
+from kubestudy.api.gpus import gpus_in
+from kubestudy.api.job import PodSpec
 
 _SECONDS = 10
 
@@ -36,6 +40,11 @@ def find_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in listed.stdout.splitlines() if line.strip().isdigit()]
+
+
+def gpus_per_trial(pod: PodSpec) -> int:
+    """Return how many GPUs a trial asks for: whole ones, since a share of one is a cluster's to cut."""
+    return math.ceil(gpus_in(pod))
 
 
 class GpuPool:

@@ -2,50 +2,96 @@
 
 It is small and single-threaded so that it may fork safely. For the ready trainer it imports PyTorch once and forks
 each trial from there (a warm worker); anything else is forked and executed. When the run that started it goes away,
-even by SIGKILL, it ends the trials in order and then itself; should it be killed too, the kernel ends the trials.
-
-It speaks JSON lines over a socket: {"op": "start" | "stop" | "kill" | "quit", ...} in, {"op": "started" | "ended" |
-"broken", ...} out.
+even by SIGKILL, it stops the trials, each with its grace period, and then ends; should it be killed too, the kernel
+ends the trials. It is told what to do, and tells what became of it, by `kubestudy.local.protocol` over a socket.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
+import math
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeAlias
 
 from kubestudy.local.hugepages import collapse_memory
+from kubestudy.local.protocol import (
+    Broken,
+    Cause,
+    Ended,
+    Fault,
+    Kill,
+    Lines,
+    Order,
+    ProtocolError,
+    Quit,
+    Report,
+    Start,
+    Started,
+    Stop,
+    decode_order,
+    encode,
+)
+from kubestudy.local.trial_process import TRAINER_MODULE, Prctl, end_leftovers, fork_trial, parent_death, signal_trial
 
-_PR_SET_PDEATHSIG = 1
 _KILL_AGAIN_SECONDS = 1.0
+# The system's calls refuse to wait for weeks, as a trial's deadline may be away.
+_LONGEST_WAIT_SECONDS = 3600.0
 # It takes a second, and then saves 25 ms of each start.
 _COLLAPSE_AFTER = 50
-TRAINER_MODULE = "kubestudy_trainer.__main__"
 WARM_MODULE = "kubestudy_trainer.warm"
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A trial that runs until it ends by itself, or until a moment of the monotonic clock."""
+
+    until: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A trial that was told to end, and is killed at a moment of the monotonic clock."""
+
+    cause: Cause
+    kill_at: float
+
+
+_Stage: TypeAlias = _Running | _Ending
 
 
 @dataclass(slots=True)
 class _Child:
-    number: int
+    order: Start
     pid: int
-    attempt: int
-    exit_file: str
-    started: float
-    grace: float
-    deadline: float | None
-    cause: str | None = None
-    kill_at: float | None = None
+    begun: float
+    stage: _Stage
+
+    @property
+    def due(self) -> float:
+        """When something is to be done about it, by the monotonic clock."""
+        return self.stage.until if isinstance(self.stage, _Running) else self.stage.kill_at
+
+
+class _Clock:
+    """Seconds that passed, and the Unix time they come to: nobody who sets the machine's clock moves a deadline."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def unix(self, moment: float) -> float:
+        return self._offset + moment
 
 
 @dataclass(slots=True)
@@ -55,11 +101,12 @@ class _Supervisor:
     channel: socket.socket
     lock_fd: int
     wakeup: tuple[int, int]
-    prctl: Any
-    children: dict[int, _Child] = field(default_factory=dict)
-    received: bytes = b""
-    leaving: bool = False
+    prctl: Prctl | None
     warm: bool = False
+    clock: _Clock = field(default_factory=_Clock)
+    lines: Lines = field(default_factory=Lines)
+    children: dict[int, _Child] = field(default_factory=dict)
+    leaving: bool = False
     starts: int = 0
 
     def serve(self) -> None:
@@ -68,137 +115,94 @@ class _Supervisor:
             selector.register(self.channel, selectors.EVENT_READ)
             selector.register(self.wakeup[0], selectors.EVENT_READ)
             while not (self.leaving and not self.children):
-                for key, _ in selector.select(self._until_next()):
-                    if key.fileobj is self.channel:
-                        if not self._read():
-                            selector.unregister(self.channel)
-                            self._leave()
-                    else:
+                for key, _ in selector.select(self._seconds_to_wait()):
+                    if key.fileobj is not self.channel:
                         os.read(self.wakeup[0], 4096)
+                    elif not self._read():
+                        selector.unregister(self.channel)
+                        self._leave()
                 self._reap()
-                self._enforce(time.time())
+                self._enforce()
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
     def _read(self) -> bool:
+        """Do what the run says; False when there is nothing more to be heard from it."""
         try:
             data = self.channel.recv(1 << 16)
+            for line in self.lines.feed(data):
+                self._do(decode_order(line))
+        except ProtocolError as error:
+            self.say(Broken(Fault.ORDER, str(error)))
+            return False
         except OSError:
             return False
-        if not data:
-            return False
-        *lines, self.received = (self.received + data).split(b"\n")
-        for line in lines:
-            self._do(json.loads(line))
-        return True
+        return bool(data)
 
-    def _do(self, order: dict[str, Any]) -> None:
-        match order["op"]:
-            case "start":
+    def _do(self, order: Order) -> None:
+        match order:
+            case Start():
                 self._start(order)
-            case "stop":
-                self._stop(order["number"], "stopped")
-            case "kill":
+            case Stop(number):
+                self._stop(number, Cause.STOPPED)
+            case Kill():
                 self._kill()
-            case "quit":
+            case Quit():
                 self._leave()
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def say(self, report: Report) -> None:
+        """Tell the run, if it still listens."""
         try:
-            self.channel.sendall(json.dumps(message).encode() + b"\n")
+            self.channel.sendall(encode(report))
         except OSError:
             self.leaving = True  # nobody listens any more: serve() ends once the trials have
 
     def _leave(self) -> None:
         self.leaving = True
-        for number in list(self.children):
-            self._stop(number, "stopped")
+        for number in self.children:
+            self._stop(number, Cause.STOPPED)
 
     # --- trials ----------------------------------------------------------------------------------------------------
 
-    def _start(self, order: dict[str, Any]) -> None:
-        if self.leaving or order["number"] in self.children:
+    def _start(self, order: Start) -> None:
+        if self.leaving or order.number in self.children:
             return
         self.starts += 1
         if self.warm and self.starts == _COLLAPSE_AFTER:
             collapse_memory()
-        started = time.time()
-        pid = os.fork()
-        if pid == 0:
-            self._become(order)
-        deadline = order["deadline"]
-        self.children[order["number"]] = _Child(
-            number=order["number"],
-            pid=pid,
-            attempt=order["attempt"],
-            exit_file=order["exit_file"],
-            started=started,
-            grace=order["grace"],
-            deadline=None if deadline is None else started + deadline,
-        )
-        self._say({"op": "started", "number": order["number"], "at": started})
+        now = self.clock.now()
+        pid = fork_trial(order, (self.channel.fileno(), self.lock_fd, *self.wakeup), self.prctl)
+        until = math.inf if order.deadline is None else now + order.deadline
+        self.children[order.number] = _Child(order, pid, now, _Running(until))
+        self.say(Started(order.number, self.clock.unix(now)))
 
-    def _become(self, order: dict[str, Any]) -> NoReturn:
-        """In the child: turn into the trial. Never returns, whatever happens."""
-        code = 1
-        try:
-            os.setsid()
-            if self.prctl is not None:
-                self.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() == 1:
-                    os._exit(137)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
-                signal.signal(number, signal.SIG_DFL)
-            self.channel.close()
-            os.close(self.lock_fd)
-            for fd in self.wakeup:
-                os.close(fd)
-            log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            for source, target in ((nothing, 0), (log, 1), (log, 2)):
-                os.dup2(source, target)
-            os.close(log)
-            os.close(nothing)
-            os.chdir(order["folder"])
-            if order["argv"] is not None:
-                _execute(order["argv"], order["environment"])
-            os.environ.clear()
-            os.environ.update(order["environment"])
-            code = _train(order["args"])
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-
-    def _stop(self, number: int, cause: str) -> None:
+    def _stop(self, number: int, cause: Cause) -> None:
         child = self.children.get(number)
-        if child is None or child.kill_at is not None:
-            return
-        child.cause = cause
-        child.kill_at = time.time() + child.grace
-        _signal_group(child.pid, signal.SIGTERM)
+        if child is not None and isinstance(child.stage, _Running):
+            child.stage = _Ending(cause, self.clock.now() + child.order.grace)
+            signal_trial(child.pid, signal.SIGTERM)
 
     def _kill(self) -> None:
-        """Take their grace period from the trials that were told to stop."""
+        """Take what is left of their grace period from the trials that were told to end."""
         for child in self.children.values():
-            if child.kill_at is not None:
-                child.kill_at = time.time()
+            if isinstance(child.stage, _Ending):
+                child.stage = _Ending(child.stage.cause, self.clock.now())
 
-    def _enforce(self, now: float) -> None:
+    def _enforce(self) -> None:
+        """Stop the trials whose deadline is over, kill those whose grace period is."""
+        now = self.clock.now()
         for child in self.children.values():
-            if child.kill_at is not None and now >= child.kill_at:
-                _signal_group(child.pid, signal.SIGKILL)
-                child.kill_at = now + _KILL_AGAIN_SECONDS
-            elif child.deadline is not None and now >= child.deadline:
-                child.deadline = None
-                self._stop(child.number, "deadline")
+            if now < child.due:
+                continue
+            if isinstance(child.stage, _Running):
+                self._stop(child.order.number, Cause.DEADLINE)
+            else:
+                signal_trial(child.pid, signal.SIGKILL)
+                child.stage = _Ending(child.stage.cause, now + _KILL_AGAIN_SECONDS)
 
-    def _until_next(self) -> float | None:
-        times = [t for c in self.children.values() for t in (c.kill_at, c.deadline) if t is not None]
-        return max(0.0, min(times) - time.time()) if times else None
+    def _seconds_to_wait(self) -> float:
+        due = min((child.due for child in self.children.values()), default=math.inf)
+        return min(max(0.0, due - self.clock.now()), _LONGEST_WAIT_SECONDS)
 
     def _reap(self) -> None:
         by_pid = {child.pid: child for child in self.children.values()}
@@ -209,53 +213,28 @@ class _Supervisor:
                 return
             if pid == 0:
                 return
-            child = by_pid.get(pid)
-            if child is None:
-                continue
-            # As in a container, whatever the first process left behind ends with it.
-            _signal_group(pid, signal.SIGKILL)
-            code = os.waitstatus_to_exitcode(status)
-            record = {
-                "attempt": child.attempt,
-                "code": 128 - code if code < 0 else code,
-                "cause": child.cause,
-                "started": child.started,
-                "ended": time.time(),
-            }
-            _write(Path(child.exit_file), record)
-            del self.children[child.number]
-            self._say({"op": "ended", "number": child.number, **record})
+            if pid in by_pid:
+                self._ended(by_pid[pid], os.waitstatus_to_exitcode(status))
+
+    def _ended(self, child: _Child, code: int) -> None:
+        # As in a container, whatever the first process left behind ends with it.
+        end_leftovers(child.pid)
+        ended = Ended(
+            number=child.order.number,
+            attempt=child.order.attempt,
+            code=128 - code if code < 0 else code,
+            cause=child.stage.cause if isinstance(child.stage, _Ending) else None,
+            started=self.clock.unix(child.begun),
+            ended=self.clock.unix(self.clock.now()),
+        )
+        _keep(ended, Path(child.order.exit_file))
+        del self.children[ended.number]
+        self.say(ended)
 
 
-def _execute(argv: list[str], environment: dict[str, str]) -> NoReturn:
-    try:
-        os.execvpe(argv[0], argv, environment)
-    except OSError as error:
-        # A shell's own codes for what cannot be found and what cannot be executed.
-        print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
-
-
-def _train(args: list[str]) -> int:
-    main = importlib.import_module(TRAINER_MODULE).main
-    try:
-        return int(main(args))
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        return  # macOS says so of a group whose processes have all ended
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """Write a trial's exit record whole or not at all; without one, the trial's message alone tells."""
+def _keep(ended: Ended, path: Path) -> None:
+    """Write how a trial ended whole or not at all; without it, the trial's message alone tells."""
+    record = {name: getattr(ended, name) for name in ("attempt", "code", "cause", "started", "ended")}
     draft = path.with_suffix(".new")
     try:
         draft.write_text(json.dumps(record))
@@ -264,33 +243,42 @@ def _write(path: Path, record: dict[str, Any]) -> None:
         print(f"cannot write {path}: {error}", file=sys.stderr)
 
 
-def _prctl() -> Any:
-    """Return Linux's prctl, by which the kernel ends a child whose parent was killed; None elsewhere."""
-    return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-
-def main() -> None:
-    """Serve the run at the other end of the socket whose descriptor is the first argument."""
-    channel_fd, lock_fd, warm = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "warm"
-    channel = socket.socket(fileno=channel_fd)
-    # Ctrl-C is the run's to hear; it then stops the trials in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _wake_on_children() -> tuple[int, int]:
+    """Return a pipe, reading end first, on which the end of any child is heard."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    supervisor = _Supervisor(channel, lock_fd, (reader, writer), _prctl(), warm=warm)
-    if warm:
-        try:
-            importlib.import_module(TRAINER_MODULE)
-            importlib.import_module(WARM_MODULE).preload()
-        except Exception as error:  # whatever an import may raise: the run says it to the user
-            supervisor._say({"op": "broken", "why": f"{type(error).__name__}: {error}"})
-            os._exit(1)
-        gc.collect()
-        gc.freeze()  # shared pages stay shared when a child's collector runs
+    return reader, writer
+
+
+def _load_trainer(supervisor: _Supervisor) -> None:
+    try:
+        importlib.import_module(TRAINER_MODULE)
+        importlib.import_module(WARM_MODULE).preload()
+    except Exception as error:  # whatever an import may raise: the run says it to the user
+        supervisor.say(Broken(Fault.TRAINER, f"{type(error).__name__}: {error}"))
+        os._exit(1)
+    gc.collect()
+    gc.freeze()  # shared pages stay shared when a child's collector runs
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Serve the run at the other end of a socket.
+
+    Args:
+        argv: The socket's descriptor, the lock's, and `warm` or `cold`; None for this process's own arguments.
+    """
+    channel_fd, lock_fd, start = sys.argv[1:] if argv is None else argv
+    # Ctrl-C, a closed terminal and the like are the run's to hear; it then stops the trials.
+    # Not ignored, since a trial would begin so, and lose what is sent to it before it is one.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    channel = socket.socket(fileno=int(channel_fd))
+    supervisor = _Supervisor(channel, int(lock_fd), _wake_on_children(), parent_death(), warm=start == "warm")
+    if supervisor.warm:
+        _load_trainer(supervisor)
     supervisor.serve()
     # What was imported is not to be taken down piece by piece: that takes PyTorch a second and some noise.
     os._exit(0)

@@ -199,8 +199,8 @@ def _since(plan: Plan, progress: Progress, now: float) -> float:
 def _phase(facts: Facts, plan: Plan) -> Phase:
     if plan.over and plan.ending is not None:
         return "Failed" if plan.ending.failed else "Complete"
-    if plan.suspended:
-        return "Suspended"
+    if plan.suspended and not facts.live:
+        return "Suspended"  # before that its trials are being stopped, and hold what they hold
     return "Running" if facts.total else "Pending"
 
 

@@ -1,26 +1,25 @@
-"""The trials' supervisor, as a process: started, talked to, ended."""
+"""The trials' supervisor, as a process: started, connected to, ended. Only `LocalRuntime` talks to it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import subprocess
 import sys
-from typing import Any
+from collections.abc import AsyncIterator
 
 from kubestudy.api.study import HyperparameterStudy
-from kubestudy.local.container import Machine, cpu_threads, thread_environment, uses_builtin
+from kubestudy.local.container import Machine, supervisor_environment, uses_builtin
+from kubestudy.local.protocol import Lines, Order, Report, decode_report, encode
 
 log = logging.getLogger(__name__)
 
-# Beyond a trial's own grace period: for the supervisor to notice and to end.
-_MARGIN_SECONDS = 10.0
+_CHUNK = 1 << 16
 
 
-class Workers:
-    """One supervisor process (`kubestudy.local.supervisor`), and this run's end of the socket to it.
+class SupervisorProcess:
+    """One process of `kubestudy.local.supervisor`, and this run's end of the socket to it.
 
     Args:
         study: The study whose trials it is to run.
@@ -29,8 +28,7 @@ class Workers:
 
     def __init__(self, study: HyperparameterStudy, machine: Machine) -> None:
         self.warm = uses_builtin(study.spec, machine)
-        self._threads = thread_environment(cpu_threads(study.spec, machine.cores))
-        self._machine = machine
+        self._environment = supervisor_environment(study.spec, machine)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -46,7 +44,7 @@ class Workers:
         arguments = [*map(str, fds), "warm" if self.warm else "cold"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "kubestudy.local.supervisor", *arguments],
-            env={**self._machine.environment, **self._threads, "PYTHONUNBUFFERED": "1"},
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             pass_fds=fds,
             start_new_session=True,
@@ -54,21 +52,29 @@ class Workers:
         theirs.close()
 
     async def connect(self) -> asyncio.StreamReader:
-        """Open the way to a started process; what it says, a line of JSON each, is read from the returned stream."""
+        """Open the way to the process that was started.
+
+        Returns:
+            What it says, to be read by `reports`.
+        """
         reader, self._writer = await asyncio.open_connection(sock=self._socket)
         return reader
 
-    def send(self, order: dict[str, Any]) -> None:
-        """Send an order."""
-        if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(json.dumps(order).encode() + b"\n")
+    def send(self, order: Order) -> None:
+        """Send an order; nothing happens where the process has gone, which `reports` tells by its end.
 
-    async def quit(self, grace: float) -> None:
-        """End every trial, with its grace period in seconds, and then the process."""
-        self.send({"op": "quit"})
+        Raises:
+            ProtocolError: It is too long.
+        """
+        line = encode(order)
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(line)
+
+    async def ended(self, seconds: float) -> None:
+        """Wait for the process to end by itself, as it was told to; kill it when the time is up."""
         if self._process is not None:
             try:
-                await asyncio.wait_for(asyncio.to_thread(self._process.wait), grace + _MARGIN_SECONDS)
+                await asyncio.wait_for(asyncio.to_thread(self._process.wait), seconds)
             except TimeoutError:
                 log.warning("the trials' supervisor did not end in time: killing it")
         self.kill()
@@ -80,3 +86,15 @@ class Workers:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+async def reports(reader: asyncio.StreamReader) -> AsyncIterator[Report]:
+    """Return what a supervisor says, until it has gone.
+
+    Raises:
+        ProtocolError: It said something that is no report.
+    """
+    lines = Lines()
+    while data := await reader.read(_CHUNK):
+        for line in lines.feed(data):
+            yield decode_report(line)
