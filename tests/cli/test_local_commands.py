@@ -149,11 +149,10 @@ def test_by_its_name_it_goes_on_as_it_was_run(tmp_path: Path) -> None:
     assert [trial["values"] for trial in trials(tmp_path)] == [{"y": 49.0}] * 3
     anew = kubestudy("run", "demo", "--restart", cwd=tmp_path)
     assert anew.code == 0, anew.err
-    assert [row.split()[0] for row in kubestudy("list", cwd=tmp_path).out.splitlines()] == [
-        "NAME",
-        "demo",
-        "demo.old-1",
-    ]
+    names = [row.split()[0] for row in kubestudy("list", cwd=tmp_path).out.splitlines()]
+    assert names == ["NAME", "demo", "demo.old-1"]
+    old = kubestudy("run", "demo.old-1", cwd=tmp_path)
+    assert (old.code, "it had ended before, and nothing ran now" in old.err) == (0, True)
 
 
 def test_a_name_that_is_none(tmp_path: Path) -> None:
@@ -258,7 +257,7 @@ def test_every_command_has_help_with_an_example(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_line_of_the_picture_behind(tmp_path: Path) -> None:
-    write(tmp_path, manifest("sleep 60"))
+    write(tmp_path, manifest("sleep 60 # $x"))
     terminal = Terminal([KUBESTUDY, "run", "study.yaml"], tmp_path, columns=80)
     terminal.until(lambda seen: re.search(r"1 +running +\d+ s", seen))
     terminal.type("\x03")

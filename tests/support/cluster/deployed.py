@@ -13,6 +13,7 @@ from support.cluster import images
 from support.cluster.cluster import DEPLOY, NAMESPACE, Cluster
 
 _DEPLOYMENT = "deployment/kubestudy-operator"
+_SELECTOR = "app.kubernetes.io/name=kubestudy-operator"
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,19 @@ def deploy(cluster: Cluster, namespace: str, volume: Path) -> Deployed:
 def undeploy(cluster: Cluster) -> None:
     """Take it away; its volume stays."""
     cluster.kubectl("delete", _DEPLOYMENT, "-n", NAMESPACE, "--cascade=foreground", "--timeout=180s")
+
+
+def end(deployed: Deployed) -> None:
+    """End the operator; what it looked after goes on without one."""
+    _scale(deployed, 0)
+    deployed.cluster.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "-n", NAMESPACE, "--timeout=180s")
+
+
+def start_again(deployed: Deployed) -> None:
+    """Start an operator that was ended."""
+    _scale(deployed, 1)
+    deployed.cluster.kubectl("rollout", "status", _DEPLOYMENT, "-n", NAMESPACE, "--timeout=120s")
+
+
+def _scale(deployed: Deployed, replicas: int) -> None:
+    deployed.cluster.kubectl("scale", _DEPLOYMENT, "-n", NAMESPACE, f"--replicas={replicas}")

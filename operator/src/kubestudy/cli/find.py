@@ -42,16 +42,18 @@ class Place:
         """Open the storage."""
         return open_storage(self.storage, sole_writer=sole_writer)
 
-    def record(self, name: str, recipe: Recipe) -> None:
+    def record(self, name: str, recipe: Recipe, work_folder: Path) -> None:
         """Write down in the folder which study in which storage it holds; a password is left out.
 
         Args:
             name: The study's name in its manifest.
             recipe: What its trials run.
+            work_folder: Where they run.
         """
         url = None if isinstance(self.storage, Path) else self.storage
         secret = url is not None and has_password(url)
-        FolderRecord(self.name, name, None if secret else url, url is not None, recipe).write(self.folder)
+        kept = None if secret else url
+        FolderRecord(self.name, name, kept, url is not None, recipe, work_folder).write(self.folder)
 
 
 def place_of(name: str, directory: Path | None, storage: str | None, folder: StudyFolder | None = None) -> Place:

@@ -29,7 +29,10 @@ def list_(
     ] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """List the histories, and whether their studies are still there, where that can be asked: in the operator's pod."""
+    """List the histories.
+
+    And whether their studies are still there, where that can be asked: in the operator's pod.
+    """
     from kubestudy.cli.histories import list_histories
 
     raise typer.Exit(list_histories(storage, output, gone=gone))
@@ -52,7 +55,10 @@ def purge(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Delete histories for good. Those of studies that are still there are refused, where that can be asked."""
+    """Delete histories for good.
+
+    Those of studies that are still there are refused, where that can be asked.
+    """
     from kubestudy.cli.histories import purge_histories
 
     if bool(uids) == gone:

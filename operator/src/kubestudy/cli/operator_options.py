@@ -41,7 +41,10 @@ def operator(
     ] = None,
     lease_namespace: Annotated[str | None, typer.Option(help="Where the Lease is. [KUBESTUDY_LEASE_NAMESPACE]")] = None,
 ) -> None:
-    """Run the operator in a cluster: KUBECONFIG's, or the one whose pod this is."""
+    """Run the operator in a cluster.
+
+    In KUBECONFIG's, or in the one whose pod this is.
+    """
     # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.COMPLETED))
     from kubestudy.cli.operator_command import run_operator

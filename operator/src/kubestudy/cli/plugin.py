@@ -27,7 +27,7 @@ from kubestudy.cli.streams import run_command_line
 from kubestudy.cli.target import OPERATOR_NAMESPACE, Target
 
 app = command_line("Hyperparameter studies of a Kubernetes cluster.", name="kubectl study")
-history = command_line("Histories of deleted studies in the operator's storage; for administrators.")
+history = command_line("Histories of deleted studies; for administrators.")
 app.add_typer(history, name="history")
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
@@ -65,7 +65,10 @@ def status(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print where a study is: counts, budget, best trial, conditions, events."""
+    """Print where a study is.
+
+    Its counts, budget, best trial, running trials, conditions and events.
+    """
     from kubestudy.cli import remote_acts as acts
 
     _end(acts.do(Target(namespace, context, kubeconfig), acts.show_status(name, output)))
@@ -113,7 +116,10 @@ def logs(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print a trial's log, by `kubectl logs`, as long as its Job is there."""
+    """Print a trial's log.
+
+    By `kubectl logs`, as long as its Job is there.
+    """
     from kubestudy.cli import remote_trials
 
     _end(remote_trials.show_log(Target(namespace, context, kubeconfig), name, trial, storage, follow=following))
@@ -145,7 +151,7 @@ def dashboard(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Open Optuna Dashboard on a study's history, until Ctrl-C."""
+    """Open Optuna Dashboard on a study, until Ctrl-C."""
     from kubestudy.cli import remote_acts as acts
     from kubestudy.cli import remote_trials
 
@@ -162,7 +168,10 @@ def wait(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show a study's progress until it is over. Exit codes: 0 it completed, 1 it failed or the time was up."""
+    """Show a study's progress until it is over.
+
+    Exit codes: 0 it completed, 1 it failed or the time was up.
+    """
     from kubestudy.api.quantity import seconds_of
     from kubestudy.cli import remote_acts as acts
     from kubestudy.cli.follow import follow
@@ -208,7 +217,10 @@ def delete(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Delete a study, with its running trials; its history stays, unless spec.historyPolicy is Delete."""
+    """Delete a study, with its running trials.
+
+    Its history stays, unless spec.historyPolicy is Delete.
+    """
     from kubestudy.cli import remote_acts as acts
 
     confirm(f"Delete the study {name}, with its running trials", yes)
@@ -223,7 +235,10 @@ def list_histories(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """List the histories of deleted studies. This runs in the operator's pod, by `kubectl exec`."""
+    """List the histories of deleted studies.
+
+    This runs in the operator's pod, by `kubectl exec`.
+    """
     from kubestudy.cli.remote_histories import in_operator
 
     arguments = ["list", "-o", output.value, *([] if every else ["--gone"])]
@@ -239,7 +254,10 @@ def purge(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Delete histories of deleted studies for good. This runs in the operator's pod, by `kubectl exec`."""
+    """Delete histories of deleted studies for good.
+
+    This runs in the operator's pod, by `kubectl exec`.
+    """
     from kubestudy.cli.remote_histories import in_operator
 
     arguments = ["purge", *(uids or []), *(["--gone"] if gone else []), *(["--yes"] if yes else [])]

@@ -60,7 +60,10 @@ def dashboard(
     port: Port = 8080,
     host: Host = "127.0.0.1",
 ) -> None:
-    """Open Optuna Dashboard on a study's storage, or on all studies of one, until Ctrl-C."""
+    """Open Optuna Dashboard on a study.
+
+    Or on all studies of a storage; until Ctrl-C.
+    """
     from kubestudy.cli.reading import serve_dashboard
 
     if named is None and storage is None:

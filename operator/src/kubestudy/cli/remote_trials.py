@@ -102,8 +102,8 @@ async def _no_log(remote: Remote, body: Mapping[str, Any], trial: int, storage: 
         complain(f"error: trial {trial} of {name} has no pod yet: its Job waits for one")
         return Exit.FAILED
     gone = (
-        "has no Job any more: Jobs that ended stay only if spec.jobTemplate.spec.ttlSecondsAfterFinished says for how"
-        " long"
+        "has no Job any more: how long Jobs that ended stay is said by spec.jobTemplate.spec.ttlSecondsAfterFinished,"
+        " and of failed trials by spec.failedJobsHistoryTTL"
     )
     try:
         history = await history_of(remote, body, storage)

@@ -11,7 +11,7 @@ from kubestudy.cli.folders import never_run
 from kubestudy.cli.run import run_study
 from kubestudy.cli.run_options import RunOptions
 from kubestudy.local.folder import folder_of
-from kubestudy.local.last_run import read_last_run
+from kubestudy.local.folder_record import FolderRecord
 
 
 def run_named(named: str, given: RunOptions) -> Exit:
@@ -36,7 +36,7 @@ def _options(named: str, given: RunOptions) -> RunOptions:
     folder = folder_of(named, given.directory)
     if not folder.manifest.is_file():
         raise ManifestError(named, [Problem("", f"there is no such file, and {never_run(folder, given.directory)}")])
-    last = read_last_run(folder)
-    if last is None:
-        return replace(given, file=folder.manifest)
-    return replace(given, file=folder.manifest, command=given.command or last.command, work_folder=last.folder)
+    kept = FolderRecord.read(folder)
+    command = given.command or (tuple(kept.recipe.command) if kept.recipe is not None else ())
+    # By its folder: one that was put aside has the study's name in its manifest, and another name.
+    return replace(given, file=folder.manifest, directory=folder.path, command=command, work_folder=kept.work_folder)

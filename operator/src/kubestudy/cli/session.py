@@ -36,7 +36,6 @@ from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpus import GpuPool, find_gpus, gpus_per_trial
-from kubestudy.local.last_run import LastRun, write_last_run
 from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch
@@ -103,9 +102,8 @@ def run_session(
         recipe = recipe_of(study.spec, machine)
         refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
         with _full_disk(place.folder):
-            place.record(study.metadata.name, recipe)
+            place.record(study.metadata.name, recipe, machine.folder)
             place.folder.manifest.write_bytes(manifest)
-            write_last_run(place.folder, LastRun(machine.folder, machine.command))
         return _run_ready(_Run(study, options, machine, place, search, supervisor))
 
 

@@ -31,9 +31,9 @@ def run(
     ] = False,
     output: ObjectOutput = None,
 ) -> None:
-    """Run a study on this machine to its end; the same command goes on with one that was interrupted.
+    """Run a study on this machine to its end.
 
-    By its name, a study goes on by the manifest of its last run.
+    The same command goes on with one that was interrupted; by its name, by the manifest of its last run.
 
     Exit codes: 0 the study completed, 1 it failed, 2 the manifest is not valid, 130 it was interrupted or is suspended.
     """
@@ -59,7 +59,10 @@ def list_(output: Output = Format.TABLE) -> None:
 
 
 def status(named: Named, directory: Directory = None, output: ObjectOutput = None) -> None:
-    """Print where a study is: counts, budget, best trial, running trials, conditions."""
+    """Print where a study is.
+
+    Its counts, budget, best trial, running trials and conditions.
+    """
     from kubestudy.cli.local_studies import show_status
 
     raise typer.Exit(show_status(named, directory, output))
@@ -73,14 +76,20 @@ def logs(named: Named, trial: Trial, following: Follow = False, directory: Direc
 
 
 def suspend(named: Named, directory: Directory = None) -> None:
-    """Stop a study's running trials, and keep them for later; the process that runs it ends then."""
+    """Stop a study's trials, and keep them for later.
+
+    The process that runs the study ends then.
+    """
     from kubestudy.cli.local_requests import suspend as ask
 
     raise typer.Exit(ask(named, directory))
 
 
 def resume(named: Named, directory: Directory = None) -> None:
-    """Go on, here, with a study that was suspended or stopped. Exit codes: as those of run."""
+    """Go on with a study that was suspended or stopped.
+
+    Exit codes are those of run.
+    """
     from kubestudy.cli.local_requests import resume as ask
 
     raise typer.Exit(ask(named, directory))
@@ -94,7 +103,10 @@ def stop(named: Named, directory: Directory = None) -> None:
 
 
 def delete(named: Named, yes: Yes = False, directory: Directory = None, storage: Storage = None) -> None:
-    """Delete a study that nobody runs: its history, its trials' logs and checkpoints, its report."""
+    """Delete a study that nobody runs.
+
+    Its history goes, its trials' logs and checkpoints, and its report.
+    """
     from kubestudy.cli.local_requests import delete as ask
 
     confirm(f"Delete the study {named}, with its trials' logs and checkpoints", yes)

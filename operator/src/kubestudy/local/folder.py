@@ -5,7 +5,9 @@
   lock             held by whoever runs the study
   study.yaml       the manifest of the last run
   journal.log      Optuna's journal (unless the storage is a database)
-  storage.json     which study in which storage this is
+  storage.json     which study in which storage this is, and what its trials run
+  status.json      its status, as its run saw it last
+  request.json     what commands ask of it (suspend, stop)
   report.html
   run.log
   trials/00007/    params.json  trial.log  result.json (termination message)  exit.json  checkpoint/

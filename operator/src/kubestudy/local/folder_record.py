@@ -23,6 +23,7 @@ class FolderRecord:
         storage: The database's URL, unless that holds a password.
         database: Whether it is kept in a database, instead of the folder's journal.
         recipe: What its trials run.
+        work_folder: Where its manifest was, and its trials' programs run.
     """
 
     study: str | None = None
@@ -30,6 +31,7 @@ class FolderRecord:
     storage: str | None = None
     database: bool = False
     recipe: Recipe | None = None
+    work_folder: Path | None = None
 
     @classmethod
     def read(cls, folder: StudyFolder) -> FolderRecord:
@@ -41,7 +43,9 @@ class FolderRecord:
         if not isinstance(kept, dict):
             kept = {}
         name = kept.get("name") or _name_in(folder.manifest)
-        return cls(kept.get("study"), name, kept.get("storage"), bool(kept.get("database")), _recipe(kept))
+        where = kept.get("workFolder")
+        work_folder = Path(where) if isinstance(where, str) else None
+        return cls(kept.get("study"), name, kept.get("storage"), bool(kept.get("database")), _recipe(kept), work_folder)
 
     def write(self, folder: StudyFolder) -> None:
         """Write it, whole or not at all.
@@ -54,6 +58,7 @@ class FolderRecord:
             "name": self.name,
             "storage": self.storage,
             "database": self.database,
+            "workFolder": None if self.work_folder is None else str(self.work_folder),
         }
         if self.recipe is not None:
             recipe = self.recipe
