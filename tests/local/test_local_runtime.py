@@ -13,7 +13,7 @@ from typing import Any
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.local.container import Machine
 from kubestudy.local.folder import StudyFolder
-from kubestudy.local.gpus import GpuPool
+from kubestudy.local.gpu_pool import GpuPool
 from kubestudy.local.protocol import MAX_LINE_BYTES
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.supervisor_process import SupervisorProcess

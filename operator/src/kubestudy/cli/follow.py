@@ -15,8 +15,8 @@ from kubestudy.cli.closing import print_end
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.operator_state import silence
 from kubestudy.cli.output import complain, note
-from kubestudy.cli.progress import Progress, err
 from kubestudy.cli.remote import Remote, as_study, service_of
+from kubestudy.cli.run_display import Progress, err
 from kubestudy.cli.study_output import hindrance, status_in, why
 from kubestudy.cluster.api import ApiError, UnreachableError
 from kubestudy.study.ports import Event, StudyError

@@ -14,14 +14,14 @@ from kubestudy.cli.study_commands import Directory, Named
 
 def trials(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """List the trials of a study."""
-    from kubestudy.cli.reading import show_trials
+    from kubestudy.cli.history_output import show_trials
 
     raise typer.Exit(show_trials(named, directory, storage, output))
 
 
 def best(named: Named, directory: Directory = None, storage: Storage = None, output: Output = Format.TABLE) -> None:
     """Print the best trial of a study, or its Pareto front."""
-    from kubestudy.cli.reading import show_best
+    from kubestudy.cli.history_output import show_best
 
     raise typer.Exit(show_best(named, directory, storage, output))
 
@@ -36,7 +36,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a study's report: one HTML file that opens offline."""
-    from kubestudy.cli.reading import make_report
+    from kubestudy.cli.history_output import make_report
 
     raise typer.Exit(make_report(named, directory, storage, to))
 
@@ -64,7 +64,7 @@ def dashboard(
 
     Or on all studies of a storage; until Ctrl-C.
     """
-    from kubestudy.cli.reading import serve_dashboard
+    from kubestudy.cli.history_output import serve_dashboard
 
     if named is None and storage is None:
         raise typer.BadParameter("name a study, or a --storage to see all studies of", param_hint="FILE|NAME")

@@ -8,8 +8,8 @@ from typing import Any
 
 from kubestudy.cli.dashboard import serve
 from kubestudy.cli.exits import Exit
+from kubestudy.cli.history_output import write_to
 from kubestudy.cli.output import Format, complain, note
-from kubestudy.cli.reading import write_to
 from kubestudy.cli.remote import Remote, as_study
 from kubestudy.cli.remote_acts import Act, become_kubectl, do, note_silence
 from kubestudy.cli.remote_history import best_in, history_of, living

@@ -10,7 +10,7 @@ from logging.handlers import RotatingFileHandler
 from rich.logging import RichHandler
 
 from kubestudy.cli.output import note
-from kubestudy.cli.progress import err
+from kubestudy.cli.run_display import err
 from kubestudy.local.folder import StudyFolder
 from kubestudy.study.ports import StudyError
 

@@ -28,14 +28,14 @@ from kubestudy.cli.folders import reference
 from kubestudy.cli.interruption import Interruption
 from kubestudy.cli.manifest_watcher import ManifestWatcher
 from kubestudy.cli.output import complain, emit, note, say
-from kubestudy.cli.progress import Progress, err
 from kubestudy.cli.recorder import Recorder
+from kubestudy.cli.run_display import Progress, err
 from kubestudy.cli.run_log import logging_to, remark
 from kubestudy.cli.run_options import RunOptions
 from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
-from kubestudy.local.gpus import GpuPool, find_gpus, gpus_per_trial
+from kubestudy.local.gpu_pool import GpuPool, find_gpus, gpus_per_trial
 from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch

@@ -14,7 +14,7 @@ from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_tr
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
-from kubestudy.local.gpus import gpus_per_trial
+from kubestudy.local.gpu_pool import gpus_per_trial
 from kubestudy.study.trial import Suggestion
 from kubestudy.study.trial_environment import trial_environment
 

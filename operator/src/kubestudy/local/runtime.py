@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.local.container import Machine, execution_of
 from kubestudy.local.folder import StudyFolder
-from kubestudy.local.gpus import GpuPool
+from kubestudy.local.gpu_pool import GpuPool
 from kubestudy.local.protocol import (
     Broken,
     Cause,
