@@ -146,7 +146,12 @@ def test_suspend_resume_and_stop(study: Study, user: User) -> None:
 
 def test_a_log_that_is_gone_says_what_would_have_kept_it(study: Study, user: User) -> None:
     study.apply(
-        simulated_study(study.name, annotations={"exit-code": "3", "message": "bad luck"}, budget={"maxTrials": 1})
+        simulated_study(
+            study.name,
+            annotations={"exit-code": "3", "message": "bad luck"},
+            budget={"maxTrials": 1},
+            failedJobsHistoryTTL="1s",
+        )
     )
     study.until_phase("Failed")
     until(lambda: not study.jobs, what="no Job")
@@ -155,6 +160,7 @@ def test_a_log_that_is_gone_says_what_would_have_kept_it(study: Study, user: Use
     assert f"trial 0 of {study.name} is Failed" in refused.stderr
     assert "exit code 3: bad luck" in refused.stderr
     assert "ttlSecondsAfterFinished" in refused.stderr
+    assert "failedJobsHistoryTTL" in refused.stderr
     assert "no trial 7" in user.study("logs", study.name, "7").stderr
 
 
