@@ -96,7 +96,9 @@ def test_the_operators_pod_is_restricted_and_has_no_torch(deployed: Deployed) ->
     (pod,) = [p for p in pods if p["status"]["phase"] == "Running"]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
     said = deployed.cluster.kubectl("logs", pod["metadata"]["name"], "-n", NAMESPACE)
-    assert f"looking after {deployed.namespace}/" in said
+    assert any(
+        f" {deployed.namespace}/" in line and line.endswith(": looking after the study") for line in said.splitlines()
+    )
     found = deployed.cluster.kubectl(
         "exec", pod["metadata"]["name"], "-n", NAMESPACE, "--", "/opt/kubestudy/bin/python", "-c",
         "import importlib.util as u, json; print(json.dumps(u.find_spec('torch') is None))",
