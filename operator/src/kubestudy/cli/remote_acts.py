@@ -111,10 +111,12 @@ def change(name: str, spec: Mapping[str, bool], done: str) -> Act:
 
     async def act(remote: Remote) -> Exit:
         body = await remote.study(name)
-        phase = status_in(body).phase
+        status = status_in(body)
         wanted = {key: value for key, value in spec.items() if bool(body["spec"].get(key)) != value}
-        if not wanted or (phase in _OVER and True in wanted.values()):
-            note(f"{name} is {phase}: nothing to do")
+        # An end that is not that of its newest spec may be none: a larger budget wakes a study.
+        over = status.phase in _OVER and status.observed_generation == body["metadata"].get("generation")
+        if not wanted or (over and True in wanted.values()):
+            note(f"{name} is {status.phase}: nothing to do")
             return Exit.COMPLETED
         changed = await remote.change(name, wanted)
         if await _is_taken_up(remote, name, changed["metadata"]["generation"]):
