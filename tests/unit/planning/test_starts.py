@@ -30,6 +30,14 @@ def test_an_empty_cluster_is_filled_in_five_rounds() -> None:
     assert rounds == 5
 
 
+def test_rounds_grow_while_trials_follow_one_another() -> None:
+    """There is always one that has no place yet, since another ended in the meantime."""
+    starts = Starts()
+    for _ in range(100):
+        starts = starts.after_launch().after_look(OnTheirWay(placed=50, unplaced=1))
+    assert starts.allowed(OnTheirWay(placed=50, unplaced=1), 0.0) >= 31
+
+
 def test_on_a_full_cluster_as_many_wait_as_run() -> None:
     """Parallelism 100 on 8 GPUs: 8 run, and at most 8 wait."""
     starts, placed, waiting = Starts(), 0, 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from kubestudy.planning.backoff import Backoff
 
 FIRST_ROUND = 4
+LARGEST_ROUND = 1 << 20  # more than any parallelism
 # So many different trials that failed to start, none started since, say that no trial is at fault.
 START_FAILURES_TOLERATED = 3
 RETRIES = Backoff(first=60.0, limit=600.0)
@@ -83,11 +84,14 @@ class Starts:
         return replace(self, failed=failed, retries=retries, retry_at=retry_at, why=why)
 
     def after_look(self, way: OnTheirWay) -> Starts:
-        """Return what is known after a look: a round that was taken at once is followed by one twice its size."""
+        """Return what is known after a look: once a round has its places, as many again may be on their way.
+
+        A round need not be placed at one moment: where trials end and follow one another, some are always on their way.
+        """
         if way.waiting:
             return replace(self, round_size=FIRST_ROUND, launched=0)
-        if not way.unplaced and self.launched >= self.round_size:
-            return replace(self, round_size=self.round_size * 2, launched=0)
+        if self.launched - way.unplaced >= self.round_size:
+            return replace(self, round_size=min(self.round_size * 2, LARGEST_ROUND), launched=way.unplaced)
         return self
 
     def allowed(self, way: OnTheirWay, now: float) -> int:
