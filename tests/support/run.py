@@ -30,6 +30,7 @@ CLUSTERS = (
 SLOWEST = ("tests/examples", "tests/local", "tests/report", "tests/cli", "tests/trainer")
 # By files: an open browser keeps an event loop running, which other files' tests must not meet.
 WORKERS = ("-n", "2", "--dist", "loadfile")
+STEALING = ("-n", "2", "--dist", "worksteal")
 # No cluster, no browser, no PyTorch.
 UNIT = ("tests/unit", "tests/docs", "tests/trainer", *(f"--ignore-glob=*/test_{n}.py" for n in ("resume", "training")))
 
@@ -74,7 +75,7 @@ class Part:
 def main(arguments: list[str]) -> int:
     """Run them; return an exit code that is not 0 if any failed."""
     if arguments[:1] == ["--unit"]:
-        return subprocess.run(_pytest(*UNIT, *WORKERS, *arguments[1:]), cwd=ROOT, check=False).returncode
+        return subprocess.run(_pytest(*UNIT, *STEALING, *arguments[1:]), cwd=ROOT, check=False).returncode
     if arguments[:1] == ["--only"]:
         return subprocess.run(_pytest(*arguments[1:]), cwd=ROOT, check=False).returncode
     with tempfile.TemporaryDirectory() as folder:
