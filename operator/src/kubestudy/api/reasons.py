@@ -51,7 +51,13 @@ class Ended(_Explained):
     STOP_REQUESTED = "StopRequested", "spec.stop is true"
     MAX_FAILED = "MaxFailedTrialsReached", "budget.maxFailedTrials trials failed"
     EVERY_TRIAL_FAILS = "EveryTrialFails", "the first ten trials all failed"
-    SAME_FAILURE = "SameFailure", "three trials in a row failed with the same words, which more trials would repeat"
+    SAME_FAILURE = (
+        "SameFailure",
+        (
+            "three trials in a row failed with the same words for a fault that is no matter of parameters"
+            " (BadParameters, CommandNotFound, NoResult, InvalidResult, MissingMetric)"
+        ),
+    )
     NOTHING_COMPLETED = "NoTrialCompleted", "the study ended and no trial has a final value"
     INVALID_SPEC = "InvalidSpec", "the spec is not valid; the message lists what is wrong"
     INVALID_TEMPLATE = "InvalidJobTemplate", "the API server refuses a Job made from jobTemplate"

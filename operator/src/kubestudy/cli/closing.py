@@ -29,5 +29,6 @@ def print_end(name: str, status: StudyStatus, objectives: Sequence[Objective], l
         say(f"  trial {trial.number}: {values}  ({params})")
     counts = status.trials
     ended = f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed"
+    ended += f", {counts.stopped} stopped" if counts.stopped else ""
     where = f"; logs: {logs}" if counts.failed and logs else ""
     say(f"  trials: {ended}{where}")

@@ -18,6 +18,7 @@ from kubestudy.cli.folders import folder_named, folders_here, reference
 from kubestudy.cli.output import Format, ObjectFormat, complain, emit, note
 from kubestudy.cli.study_output import print_studies, print_study
 from kubestudy.local.folder import StudyFolder
+from kubestudy.local.requests_file import read_request
 from kubestudy.local.status_file import Recorded, read_status
 from kubestudy.study.ports import StudyError
 
@@ -51,7 +52,8 @@ def show_status(named: str, directory: Path | None, form: ObjectFormat | None) -
         return Exit.COMPLETED
     running = folder.is_run
     recorded = read_status(folder)
-    going = "goes on" if running else f"none; kubestudy run {reference(folder)} goes on with the study"
+    command = "resume" if read_request(folder).suspend else "run"
+    going = "goes on" if running else f"none; kubestudy {command} {reference(folder)} goes on with the study"
     over = recorded is not None and recorded.status.phase in ("Complete", "Failed")
     more = {"Folder": str(folder.path), "Run": "over" if over and not running else going}
     print_study(body, recorded.live if recorded is not None and running else (), more=more)

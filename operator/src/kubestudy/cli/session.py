@@ -153,10 +153,18 @@ def _run_ready(run: _Run) -> Exit:
             write_report(finished, history, run.place.folder.report)
     code = _conclude(finished, status, run.place, run.options, interrupted=interrupted)
     if status.phase in ("Complete", "Failed") and run.search.tally == done_before:
-        tried = any(c.reason == Ended.EXHAUSTED for c in status.conditions)
-        on = "" if tried else "a larger budget goes on with it, "
-        note(f"it had ended before, and nothing ran now: {on}--restart starts anew")
+        note(f"it had ended before, and nothing ran now: {_way_on(status, run.place.folder)}--restart starts anew")
     return code
+
+
+def _way_on(status: StudyStatus, folder: StudyFolder) -> str:
+    """Say what goes on with a study that had ended, if anything does."""
+    reasons = {condition.reason for condition in status.conditions}
+    if read_request(folder).stop:
+        return f"kubestudy resume {reference(folder)} goes on with it, "
+    if Ended.STOP_REQUESTED in reasons:
+        return "spec.stop: false goes on with it, "
+    return "" if Ended.EXHAUSTED in reasons else "a larger budget goes on with it, "
 
 
 def _warm_up_plots() -> None:
