@@ -86,7 +86,7 @@ def test_sigterm_then_sigkill_for_the_whole_process_group(tmp_path: Path) -> Non
     stopped = next(e for e in exits(tmp_path) if e["cause"] == "stopped")
     assert stopped["code"] == 137
     group = int((tmp_path / "pid").read_text())
-    until(lambda: not [p for p in psutil.process_iter() if _group(p) == group], 5, "processes were left")
+    until(lambda: not [p for p in psutil.process_iter() if _group(p) == group], 60, what="the end of all its processes")
 
 
 def _group(process: psutil.Process) -> int | None:
