@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Set
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ _FLAGS = {
     "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "history_port",
     "health_address", "service", "lease_namespace",
 }  # fmt: skip
-_REASONS: Mapping[str, type[StrEnum]] = {
+_REASONS: Mapping[str, type[words.Explained]] = {
     f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,
     f"{words.ConditionType.COMPLETE}, {words.ConditionType.FAILED}": words.Ended,
     words.ConditionType.DEGRADED: words.Hindrance,
@@ -125,7 +124,7 @@ def reasons() -> str:
     ]
     for title, reasons in _REASONS.items():
         lines += ["", f"## {title}", "", inspect.getdoc(reasons) or "", "", "| reason | |", "|---|---|"]
-        lines += [f"| `{reason}` | {reason.meaning} |" for reason in reasons]  # type: ignore[attr-defined]
+        lines += [f"| `{reason}` | {reason.meaning} |" for reason in reasons]
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,7 +18,7 @@ print(json.dumps({{"values": {{"y": y}}}}), file=open(os.environ["KUBESTUDY_TERM
 """
 
 
-def study(**spec: object) -> dict[str, object]:
+def study(**spec: object) -> dict[str, Any]:
     z = {"name": "z", "type": "float", "low": 0.0, "high": 1.0}
     x = {"name": "x", "type": "float", "low": -1.0, "high": 1.0}
     return manifest(parameters=[x, z], budget={"maxTrials": 1}, container={"command": ["python", "train.py"]})
@@ -44,7 +45,7 @@ def test_a_module_and_a_script_by_option_are_read_too(tmp_path: Path) -> None:
     for command in (["python", "-m", "package.train"], ["sh", "-c", "exec python package/train.py"],
                     ["launch", "--script=package/train.py"]):  # fmt: skip
         data = study()
-        data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"] = command  # type: ignore[index]
+        data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"] = command
         done = kubestudy("validate", write(tmp_path, data), cwd=tmp_path)
         assert done.code == 0
         assert "in vain" not in done.err, command

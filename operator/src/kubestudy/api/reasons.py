@@ -18,19 +18,20 @@ class ConditionType(StrEnum):
     DEGRADED = "Degraded"
 
 
-class _Explained(StrEnum):
+class Explained(StrEnum):
     """A word and the sentence that explains it; the enumeration's members are (word, sentence)."""
 
     meaning: str
 
-    def __new__(cls, word: str, meaning: str) -> _Explained:
+    def __new__(cls, word: str, meaning: str) -> Explained:
+        """Make a member of its word and the sentence that explains it."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.meaning = meaning
         return member
 
 
-class Going(_Explained):
+class Going(Explained):
     """Reasons of Progressing and Suspended: a study goes on, or stands still as it was told to."""
 
     STARTING = "Starting", "no trial was started yet"
@@ -39,7 +40,7 @@ class Going(_Explained):
     SUSPENDED = "Suspended", "spec.suspend is true: running trials were stopped, and go on when it is false again"
 
 
-class Ended(_Explained):
+class Ended(Explained):
     """Reasons of Complete and Failed: why a study ended, or is about to."""
 
     MAX_TRIALS = "MaxTrialsReached", "budget.maxTrials is used up"
@@ -65,7 +66,7 @@ class Ended(_Explained):
     NO_PROMETHEUS = "NoPrometheus", "the spec has promql expressions and the operator knows no Prometheus"
 
 
-class Hindrance(_Explained):
+class Hindrance(Explained):
     """Reasons of Degraded: what somebody must mend, while it lasts."""
 
     NONE = "AsExpected", "nothing is in the way"
@@ -83,7 +84,7 @@ class Hindrance(_Explained):
     INTERNAL = "InternalError", "an error of KubeStudy's own; the log says more"
 
 
-class Failure(_Explained):
+class Failure(Explained):
     """Why a trial failed, or was interrupted, where its program has no word of its own for it."""
 
     ERROR = "Error", "its program ended with an exit code other than 0"
@@ -115,7 +116,7 @@ class Failure(_Explained):
     GONE = "Gone", "it ended unobserved; it runs again"
 
 
-class Told(_Explained):
+class Told(Explained):
     """Reasons of events, beside those above: events tell when a study ends, is suspended, or something is in its way.
 
     TrialStopped and TrialRequeued are told on the terminal and in the log only.

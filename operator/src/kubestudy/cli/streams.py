@@ -40,7 +40,7 @@ def run_command_line(command_line: Callable[[], object]) -> NoReturn:
         command_line: What to run; it ends by SystemExit.
     """
     output = _mend()
-    code: object = Exit.COMPLETED
+    code: str | int | None = Exit.COMPLETED
     try:
         command_line()
     except SystemExit as end:
@@ -57,7 +57,7 @@ def run_command_line(command_line: Callable[[], object]) -> NoReturn:
                 print(f"error: cannot write the output: {output.failure.strerror}", file=sys.stderr)
         # The interpreter's own last flush is to succeed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(code)  # type: ignore[arg-type]
+    sys.exit(code)
 
 
 def _mend() -> _Output:

@@ -60,6 +60,11 @@ class Tally:
     alike: int = 0
     fault: str | None = None
 
+    @property
+    def finished(self) -> int:
+        """Trials that ended for good."""
+        return self.complete + self.pruned + self.failed + self.stopped
+
     def with_complete(self, objectives: Sequence[Objective], trial: Scored) -> Tally:
         """Return the tally with one more complete trial."""
         better = trial.feasible and not any(

@@ -14,7 +14,7 @@ def class_of(algorithm: Algorithm) -> type[Any]:
 
     What a manifest names was chosen on purpose: that Optuna calls it experimental is nothing to warn of.
     """
-    import optuna  # noqa: PLC0415
+    import optuna  # noqa: PLC0415  (checking a manifest without options needs none of it)
 
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     module, _, name = algorithm.target.rpartition(".")

@@ -156,7 +156,7 @@ class StudyLoop:
         self._progress, self._tally, self._trials, last_activity = await self._off(load)
         seen = {trial.number for trial in await self._runtime.observe()}
         now, before = self._now(), self._progress
-        finished = facts_of({}, self._tally, before, now, (), exhausted=False).finished
+        finished = self._tally.finished
         if not self.study.spec.suspend and (self._trials or (finished and before.completed is None)):
             self._announcer.went_on(len(self._trials), finished)
         if before.started is None:
