@@ -11,11 +11,13 @@ from typing import Any
 from kubestudy.api import reasons as words
 from kubestudy.api.algorithms import PRUNERS, SAMPLERS, PrunerAlgorithm, SamplerAlgorithm
 from kubestudy.api.crd import definition
+from kubestudy.api.limits import LIMITS
 from kubestudy.controller.settings import Settings
 from kubestudy.search.classes import class_of
 from kubestudy.search.options import options_of, type_name
 
 FOLDER = Path(__file__).parent / "reference"
+SECURITY = Path(__file__).parent / "security.md"
 CHART = Path(__file__).parents[1] / "charts" / "kubestudy" / "README.md"
 _FLAGS = {
     "storage", "prometheus_url", "log_format", "resync_seconds", "health_port", "history_port",
@@ -28,6 +30,8 @@ _REASONS: Mapping[str, type[words.Explained]] = {
     "Trials": words.Failure,
     "Events": words.Told,
 }
+_TABLE_BEGINS = "<!-- Generated from kubestudy.api.limits. -->"
+_TABLE_ENDS = "<!-- The end of the table. -->"
 _NAMESPACES, _ELECTION = "`--namespace` (several)", "`--leader-election`, `--no-leader-election`"
 
 
@@ -152,17 +156,27 @@ def chart() -> str:
     return CHART.read_text()
 
 
-def files() -> dict[str, str]:
-    """Return the pages' texts by file name."""
+def security() -> str:
+    """Return the page of security with its table of bounds written anew."""
+    lines = ["| what comes from outside | bound | past it |", "|---|---|---|"]
+    lines += [f"| {limit.input} | {limit.value:,} {limit.unit} | {limit.past} |" for limit in LIMITS.values()]
+    before, _, rest = SECURITY.read_text().partition(_TABLE_BEGINS)
+    _, _, after = rest.partition(_TABLE_ENDS)
+    return "".join((before, _TABLE_BEGINS, "\n", "\n".join(lines), "\n", _TABLE_ENDS, after))
+
+
+def files() -> dict[Path, str]:
+    """Return the pages' texts by file."""
     return {
-        "study.md": study(),
-        "algorithms.md": algorithms(),
-        "reasons.md": reasons(),
-        "settings.md": settings(),
-        "chart.md": chart(),
+        FOLDER / "study.md": study(),
+        FOLDER / "algorithms.md": algorithms(),
+        FOLDER / "reasons.md": reasons(),
+        FOLDER / "settings.md": settings(),
+        FOLDER / "chart.md": chart(),
+        SECURITY: security(),
     }
 
 
 if __name__ == "__main__":
-    for name, text in files().items():
-        (FOLDER / name).write_text(text)
+    for path, text in files().items():
+        path.write_text(text)

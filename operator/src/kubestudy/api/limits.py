@@ -1,0 +1,47 @@
+"""Bounds of everything that comes from outside: whatever a manifest, a pod, Prometheus, a proxy or a file brings is
+bounded in size, time and memory before it is looked at. docs/security.md shows this table.
+
+Bounds of samplers' and pruners' options stand beside the algorithms, in `kubestudy.api.algorithms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound of something that comes from outside.
+
+    Attributes:
+        input: What is bounded, as people know it.
+        value: The bound.
+        unit: What it counts.
+        past: What happens past it.
+    """
+
+    input: str
+    value: int
+    unit: str
+    past: str
+
+
+# --- manifests -----------------------------------------------------------------------------------------------------
+
+QUANTITY_LENGTH = Limit("a quantity, such as a limit of cpu", 64, "characters", "the study is refused: InvalidSpec")
+
+# --- pods, and the programs in them --------------------------------------------------------------------------------
+
+# --- Prometheus ----------------------------------------------------------------------------------------------------
+
+# --- the API server, and proxies before it -------------------------------------------------------------------------
+
+# --- storages and other files --------------------------------------------------------------------------------------
+
+# --- the operator's own turns --------------------------------------------------------------------------------------
+
+# --- people who read -----------------------------------------------------------------------------------------------
+
+LIMITS: Mapping[str, Limit] = {name: limit for name, limit in globals().items() if isinstance(limit, Limit)}
+"""Every bound, in the order of this file."""
