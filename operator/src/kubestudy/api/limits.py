@@ -45,7 +45,7 @@ RECORD_BYTES = Limit(
 DATABASE_CONNECTIONS = Limit(
     "connections to a database, whatever the number of studies",
     8,
-    "",
+    "connections",
     "asks and tells wait for one, half a minute at most",
 )
 

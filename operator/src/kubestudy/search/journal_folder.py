@@ -1,11 +1,12 @@
 """A folder that keeps many searches: a journal each, and a small record beside it.
 
-Journals are `NAMESPACE/UID.log`, their records `NAMESPACE/UID.json`: names of studies may be longer than those of files.
-Up to 0.1.0 they were `NAMESPACE/NAME.UID.log`, and those are gone on with as they are.
+Journals are `NAMESPACE/UID.log`, their records `NAMESPACE/UID.json`: a study's name may be longer than a file's. Up to
+0.1.0 they were `NAMESPACE/NAME.UID.log`, and those are gone on with as they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,10 +108,8 @@ class JournalFolder:
         """Delete a search."""
         journal = self.journal(record)
         beside = _beside(journal)
-        try:
+        with contextlib.suppress(FileNotFoundError, NoRecordError):
             check_own(record, record_in_text(read_small(beside, RECORD_BYTES.value)))
-        except (FileNotFoundError, NoRecordError):
-            pass
         journal.unlink(missing_ok=True)
         beside.unlink(missing_ok=True)
         if journal.parent.is_dir():
