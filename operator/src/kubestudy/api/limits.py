@@ -39,6 +39,16 @@ QUANTITY_LENGTH = Limit("a quantity, such as a limit of cpu", 64, "characters", 
 
 # --- storages and other files --------------------------------------------------------------------------------------
 
+RECORD_BYTES = Limit(
+    "a record beside a journal, which says whose it is", 16_384, "bytes", "it is passed over, and the log says so"
+)
+DATABASE_CONNECTIONS = Limit(
+    "connections to a database, whatever the number of studies",
+    8,
+    "connections",
+    "asks and tells wait for one, half a minute at most",
+)
+
 # --- the operator's own turns --------------------------------------------------------------------------------------
 
 SEARCH_THREADS = Limit(
