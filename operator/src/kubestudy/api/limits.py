@@ -49,6 +49,15 @@ NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "name
 
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
+MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
+TRIAL_METRICS = Limit("the metrics of one termination message", 200, "metrics", "the others are left out")
+CURVE_POINTS = Limit("a curve of a termination message", 1000, "points", "the others are left out")
+METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
+REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
+SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
+LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
+EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
+
 # --- Prometheus ----------------------------------------------------------------------------------------------------
 
 # --- the API server, and proxies before it -------------------------------------------------------------------------
@@ -56,6 +65,9 @@ NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "name
 # --- storages and other files --------------------------------------------------------------------------------------
 
 # --- the operator's own turns --------------------------------------------------------------------------------------
+
+LOG_LINE = Limit("what one log line says", 8192, "characters", "it is cut")
+LOG_TRACEBACK = Limit("an error's traceback in a log", 65536, "characters", "it is cut")
 
 # --- people who read -----------------------------------------------------------------------------------------------
 
