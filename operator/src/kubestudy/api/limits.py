@@ -55,6 +55,16 @@ NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "name
 
 # --- storages and other files --------------------------------------------------------------------------------------
 
+RECORD_BYTES = Limit(
+    "a record beside a journal, which says whose it is", 16_384, "bytes", "it is passed over, and the log says so"
+)
+DATABASE_CONNECTIONS = Limit(
+    "connections to a database, whatever the number of studies",
+    8,
+    "connections",
+    "asks and tells wait for one, half a minute at most",
+)
+
 # --- the operator's own turns --------------------------------------------------------------------------------------
 
 # --- people who read -----------------------------------------------------------------------------------------------
