@@ -31,6 +31,11 @@ class Limit:
 
 QUANTITY_LENGTH = Limit("a quantity, such as a limit of cpu", 64, "characters", "the study is refused: InvalidSpec")
 
+GRID_POINTS = Limit("the points of a grid", 100_000, "points", "the study is refused: InvalidSpec")
+GRID_STEPS = Limit(
+    "what conditions take to count a grid's points", 20_000, "steps", "the study is refused: InvalidSpec"
+)
+
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
 # --- Prometheus ----------------------------------------------------------------------------------------------------
@@ -50,6 +55,17 @@ DATABASE_CONNECTIONS = Limit(
 )
 
 # --- the operator's own turns --------------------------------------------------------------------------------------
+
+TPE_COMPARED = Limit(
+    "what an ask of tpe compares: trials times parameters times candidates",
+    1_500_000,
+    "numbers",
+    "it learns from fewer trials: the best, and the newest",
+)
+_FEWER = "as above"
+TPE_TWO_OBJECTIVES = Limit("trials that tpe learns from, with two objectives", 600, "trials", _FEWER)
+TPE_THREE_OBJECTIVES = Limit("the same, with three objectives", 180, "trials", _FEWER)
+TPE_MANY_OBJECTIVES = Limit("the same, with four objectives or more", 100, "trials", _FEWER)
 
 # --- people who read -----------------------------------------------------------------------------------------------
 
