@@ -63,6 +63,8 @@ GRID_STEPS = Limit(
 RECORD_BYTES = Limit(
     "a record beside a journal, which says whose it is", 16_384, "bytes", "it is passed over, and the log says so"
 )
+JOURNAL_BYTES = Limit("a journal", 1024**3, "bytes", "it is not opened, and the study says so: StorageUnavailable")
+JOURNAL_LINE_BYTES = Limit("a line of a journal", 8 * 1024**2, "bytes", "the same")
 DATABASE_CONNECTIONS = Limit(
     "connections to a database, whatever the number of studies",
     8,
