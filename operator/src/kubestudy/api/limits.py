@@ -47,6 +47,11 @@ PROBLEMS = Limit("the faults of one manifest", 100, "faults", "the others are to
 NAME_COMPARED = Limit("a wrong name, to say which was meant", 128, "characters", "none is suggested")
 NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "names", "the others are not suggested")
 
+GRID_POINTS = Limit("the points of a grid", 100_000, "points", "the study is refused: InvalidSpec")
+GRID_STEPS = Limit(
+    "what conditions take to count a grid's points", 20_000, "steps", "the study is refused: InvalidSpec"
+)
+
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
 MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
@@ -67,6 +72,8 @@ EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", 
 RECORD_BYTES = Limit(
     "a record beside a journal, which says whose it is", 16_384, "bytes", "it is passed over, and the log says so"
 )
+JOURNAL_BYTES = Limit("a journal", 1024**3, "bytes", "it is not opened, and the study says so: StorageUnavailable")
+JOURNAL_LINE_BYTES = Limit("a line of a journal", 8 * 1024**2, "bytes", "the same")
 DATABASE_CONNECTIONS = Limit(
     "connections to a database, whatever the number of studies",
     8,
@@ -104,6 +111,16 @@ STEPS_PER_TURN = Limit(
 SUSPECTS = Limit(
     "studies that an operator was killed over", 1000, "studies", "the ones with the fewest kills are forgotten"
 )
+TPE_COMPARED = Limit(
+    "what an ask of tpe compares: trials times parameters times candidates",
+    1_500_000,
+    "numbers",
+    "it learns from fewer trials: the best, and the newest",
+)
+_FEWER = "as above"
+TPE_TWO_OBJECTIVES = Limit("trials that tpe learns from, with two objectives", 600, "trials", _FEWER)
+TPE_THREE_OBJECTIVES = Limit("the same, with three objectives", 180, "trials", _FEWER)
+TPE_MANY_OBJECTIVES = Limit("the same, with four objectives or more", 100, "trials", _FEWER)
 
 # --- people who read -----------------------------------------------------------------------------------------------
 
