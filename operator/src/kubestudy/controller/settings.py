@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,10 +13,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubestudy.api.gpus import GPU_SHARES
 from kubestudy.api.limits import SEARCH_CALL_SECONDS
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import namespace_here
 from kubestudy.metrics.server import Access
 from kubestudy.search.storage import place_in
 
+# RFC 9110, token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Share = Annotated[float, Field(ge=0, le=1024, allow_inf_nan=False)]
 
 
@@ -112,8 +116,18 @@ class Settings(BaseSettings):
             return given
         try:
             return json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"is no JSON ({error})") from error
+
+    @field_validator("prometheus_headers")
+    @classmethod
+    def _fit_for_http(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, value in given.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{clean(name, 60)!r} is no name of an HTTP header: use letters, digits and -")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the value of {name} is no value of an HTTP header: use printable ASCII, in one line")
+        return given
 
     @property
     def gpu_shares(self) -> Mapping[str, float]:

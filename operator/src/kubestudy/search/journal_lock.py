@@ -41,7 +41,7 @@ class JournalLock(JournalFileSymlinkLock):
     """
 
     def __init__(self, journal: Path, wait: float = WAIT_SECONDS) -> None:
-        super().__init__(str(journal), grace_period=GRACE_SECONDS)
+        super().__init__(str(journal), grace_period=None)  # which only its own way of waiting needs
         self._journal = journal
         self._link = Path(f"{journal}.lock")
         self._wait = wait
@@ -99,6 +99,8 @@ class JournalLock(JournalFileSymlinkLock):
         return known.st_ino, known.st_mtime_ns
 
     def _take_away(self) -> None:
+        if self._link.is_dir() and not self._link.is_symlink():
+            raise StudyError(f"{self._link} is no lock but a folder: move it away")
         aside = Path(f"{self._link}{uuid.uuid4()}.rename")
         try:
             self._link.rename(aside)
