@@ -14,7 +14,7 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
-from kubestudy.controller.history_endpoint import history_routes
+from kubestudy.controller.history_endpoint import Histories, history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
@@ -68,14 +68,16 @@ async def operate(settings: Settings) -> bool:
     )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
+    histories = Histories(archive, registry.live, settings.history_token_file)
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(api.close)
+        ends.push_async_callback(histories.close)
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (
             (settings.health_port, health_routes(health, metrics, services.pool), "--health-port"),
             # A port of its own: roles on a service's proxy tell ports apart, not paths.
-            (settings.history_port, history_routes(archive, registry.live), "--history-port"),
+            (settings.history_port, history_routes(histories), "--history-port"),
         ):
             ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
         lag = asyncio.create_task(_watch_lag(metrics))
