@@ -51,11 +51,15 @@ async def operate(settings: Settings) -> bool:
     archive = Archive(settings.storage_place, metrics.searched)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
-    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares)
+    services = Services(
+        api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares,
+        confined=settings.confined,
+    )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(api.close)
+        ends.push_async_callback(services.scraper.close)
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (

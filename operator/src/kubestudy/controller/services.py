@@ -10,6 +10,7 @@ from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.status_writer import Pace
 from kubestudy.metrics.own import OperatorMetrics
+from kubestudy.metrics.scrape import Scraper
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
 from kubestudy.study.steady import steady_clock
@@ -31,6 +32,8 @@ class Services:
         gpu_shares: By pattern of a resource's or device class's name: what share of a GPU one is.
         pace: The turns in which statuses are written.
         clock: Unix time that never goes back.
+        confined: Whether expressions read series of their study's namespace alone.
+        scraper: What reads running trials where there is no Prometheus.
     """
 
     api: KubeApi
@@ -44,3 +47,5 @@ class Services:
     gpu_shares: Mapping[str, float] = field(default_factory=lambda: GPU_SHARES)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
+    confined: bool = False
+    scraper: Scraper = field(default_factory=Scraper)
