@@ -63,6 +63,8 @@ def test_every_selector_gets_the_namespace_and_all_else_stays(text: str, confine
         ("foo\u00a0+ bar", "characters that belong to no expression"),
         ('foo{a="b', "no string of one line"),
         ("foo +", "is not understood"),
+        ("foo offset inf", "is not understood"),  # the parser panics
+        ("foo offset NaN", "is not understood"),
         ("x+" * 101 + "x", "more than 100 operators"),
         ("(" * 101 + "x" + ")" * 101, "more than 100 operators"),
         ("-" * 4096 + "x", "more than 100 operators"),
@@ -124,7 +126,7 @@ WORDS = st.sampled_from(
     ["foo", "bar", "sum", "by", "without", "on", "offset", "and", "or", "bool", "rate", "max", "group_left", "info",
      "(", ")", "{", "}", "[", "]", "[5m]", "5m", "1e-5", "+", "-", "==", "@", "start()", ",", "\n", " ", "# c\n", "\r",
      "#", 'a="b"', "a=~'c.*'", '"x"', "'y'", "`z`", "`\\`", '"\\""', "namespace", 'namespace="other"', "=", "!=",
-     "__name__", "é", 'namespace="team"', "{}", "inf", ":"]
+     "__name__", "é", "nan", "-1", "1e300", 'namespace="team"', "{}", "inf", ":"]
 )  # fmt: skip
 
 

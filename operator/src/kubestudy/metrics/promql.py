@@ -43,6 +43,7 @@ _KEYWORDS = frozenset({
 })  # fmt: skip
 # It reads series that no selector of the expression names.
 _READS_MORE = "info"
+_PANIC = "PanicException"
 
 
 class PromqlError(ValueError):
@@ -155,7 +156,10 @@ def _parsed(text: str) -> promql.Expr:
         )
     try:
         return promql.parse(text)
-    except (ValueError, RecursionError) as error:
+    except BaseException as error:
+        # A panic of the parser's (offset inf) is no Exception, and its class cannot be imported.
+        if not isinstance(error, ValueError | RecursionError) and type(error).__name__ != _PANIC:
+            raise
         raise _UnknownError(f"the expression is not understood: {clean(str(error), _SHOWN)}") from error
 
 
