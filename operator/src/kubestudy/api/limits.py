@@ -62,8 +62,36 @@ REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it beco
 SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
 LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
 EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
+SCRAPE_BYTES = Limit(
+    "a trial's /metrics, as the operator reads it", 64 * 1024, "bytes", "the rest is not read: Degraded"
+)
+SCRAPE_SECONDS = Limit(
+    "one reading of a trial's /metrics, from the connection to the last byte", 1, "second", "given up"
+)
+SCRAPE_LINE = Limit("a line of a trial's /metrics", 1024, "characters", "the line is left out")
+SCRAPE_METRICS = Limit("metrics that a running trial reports", 128, "metrics", "further ones are left out")
+SCRAPES_OF_A_STUDY = Limit("trials of one study that are read at once", 8, "trials", "further ones wait")
+SCRAPES = Limit("trials of all studies that are read at once", 128, "trials", "further ones wait")
+TRIAL_STEP = Limit(
+    "a step that a running trial reports", 2**31 - 1, "steps", "the sample is left out, as a negative one is"
+)
 
 # --- Prometheus ----------------------------------------------------------------------------------------------------
+
+ANSWER_BYTES = Limit(
+    "an answer of Prometheus", 1024 * 1024, "bytes", "not read on: fewer trials are asked for at once; else a refusal"
+)
+ANSWER_SERIES = Limit("series of a promql expression's answer", 20, "series", "a refusal: one number is needed")
+READING_TRIALS = Limit("trials that one query to Prometheus reads", 500, "trials", "several queries")
+QUERY_SECONDS = Limit("an answer of Prometheus", 10, "seconds", "asked again later, less and less often")
+QUERIES = Limit("queries to Prometheus at once", 16, "queries", "further ones wait")
+SERVER_WORDS = Limit("what Prometheus says of an error", 500, "characters", "cut")
+PROMQL_OPERATORS = Limit(
+    "operators, calls and parentheses of a promql expression", 100, "of them", "the study is refused: InvalidExpression"
+)
+PROMQL_LENGTH = Limit(
+    "a promql expression with its variables filled in", 65536, "characters", "the trial fails: ExpressionRefused"
+)
 
 # --- the API server, and proxies before it -------------------------------------------------------------------------
 
