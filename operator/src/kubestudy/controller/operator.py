@@ -17,7 +17,7 @@ from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
-from kubestudy.controller.registry import Registry
+from kubestudy.controller.registry import Registry, study_key
 from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
 from kubestudy.controller.watching import watch
@@ -101,6 +101,9 @@ async def _work(
     tasks: list[asyncio.Task[None]] = []
     flush = True
     try:
+        # The cache keeps what belongs to studies that are known, and a run begins with what the cache holds.
+        for body in await list_studies(services.api, settings.namespaces):
+            services.cache.look_after(study_key(body))
         await fill(services.cache, services.api, settings.namespaces)
         await registry.resync(await list_studies(services.api, settings.namespaces))
         await registry.clean_up()
@@ -136,15 +139,16 @@ async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -
         else:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _CRD_SECONDS)
+            async with asyncio.timeout(_CRD_SECONDS):
+                await stop.wait()
 
 
 async def _resync(settings: Settings, services: Services, registry: Registry) -> None:
     while True:
         await asyncio.sleep(settings.resync_seconds)
         try:
-            await fill(services.cache, services.api, settings.namespaces)
             await registry.resync(await list_studies(services.api, settings.namespaces))
+            await fill(services.cache, services.api, settings.namespaces)
         except ApiError as error:
             log.warning("the regular look at everything failed: %s", error)
         except Exception:
