@@ -29,12 +29,28 @@ class Limit:
 
 # --- manifests -----------------------------------------------------------------------------------------------------
 
+MANIFEST_BYTES = Limit("a manifest's file", 1024 * 1024, "bytes", "it is refused; about what etcd takes for one object")
+MANIFEST_NODES = Limit("what the aliases of a manifest's file unfold to", 100_000, "values", "it is refused")
+MANIFEST_DEPTH = Limit("how deep a manifest is nested", 100, "levels", "the study is refused: InvalidSpec")
+CONTAINERS = Limit("the containers of a trial's pod", 100, "containers", "the study is refused: InvalidSpec")
+ARGUMENTS = Limit("the command, or the args, of a container", 1000, "texts", "the study is refused: InvalidSpec")
+ENVIRONMENT = Limit("the env of a container", 1000, "variables", "the study is refused: InvalidSpec")
+RESOURCES = Limit("the limits, or the requests, of a container", 100, "resources", "the study is refused: InvalidSpec")
+IMAGE_LENGTH = Limit("the name of an image", 4096, "characters", "the study is refused: InvalidSpec")
+DURATION_LENGTH = Limit("a duration, such as 1h30m", 32, "characters", "the study is refused: InvalidSpec")
 QUANTITY_LENGTH = Limit("a quantity, such as a limit of cpu", 64, "characters", "the study is refused: InvalidSpec")
+EXPANDED_LENGTH = Limit(
+    "what `$(NAME)` unfolds to in a text of a trial's command, args or env on one machine", 128 * 1024, "characters",
+    "the run ends with an error; Linux takes no longer one",
+)  # fmt: skip
+PROBLEMS = Limit("the faults of one manifest", 100, "faults", "the others are told once these are mended")
+NAME_COMPARED = Limit("a wrong name, to say which was meant", 128, "characters", "none is suggested")
+NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "names", "the others are not suggested")
 
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
 TRIAL_PODS = Limit("pods of one trial", 100, "pods", "those of other Jobs are passed over, then the oldest")
-POD_CONTAINERS = Limit("containers of a pod", 64, "containers", "the others are not looked at")
+POD_CONTAINERS = Limit("containers of a pod, injected ones too", 200, "containers", "the others are not looked at")
 POD_MESSAGES = Limit("termination messages of a pod", 16_384, "characters", "the rest is cut off")
 STATUS_WORD = Limit("a reason in the status of a Job or pod", 200, "characters", "cut off")
 STATUS_TEXT = Limit("any other text in the status of a Job or pod", 4_096, "characters", "cut off")

@@ -21,18 +21,24 @@ from kubestudy.study.ports import StudyError
 
 # A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
 _LOCK_GRACE_SECONDS = 5
-# A password before the last @ (it may hold an @ itself), and passwords among the options.
-_PASSWORDS = (
-    (re.compile(r"(://[^:/@\s]*:)\S*@"), r"\1***@"),
-    (re.compile(r"([?&][^=\s&]*password=)[^&\s]+", re.IGNORECASE), r"\1***"),
-)
+# Where the password of a URL begins, and those among its options. No part of them can be read in two ways.
+_WORD = re.compile(r"\S+")
+_BEFORE_PASSWORD = re.compile(r"://[^:/@\s]*+:")
+_PASSWORD_OPTION = re.compile(r"([?&][^=\s&?]*password=)[^&\s]+", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """Return a text with the password of any storage URL in it replaced by `***`."""
-    for pattern, replacement in _PASSWORDS:
-        text = pattern.sub(replacement, text)
-    return text
+    """Return a text with the passwords of storage URLs in it replaced by `***`, in time that grows with its length."""
+    if "://" in text:
+        text = _WORD.sub(_masked_word, text)
+    return _PASSWORD_OPTION.sub(r"\1***", text)
+
+
+def _masked_word(word: re.Match[str]) -> str:
+    """Mask what stands between a URL's first colon and its last @: a password may hold an @ itself."""
+    url = word[0]
+    before, end = _BEFORE_PASSWORD.search(url), url.rfind("@")
+    return url if before is None or end < before.end() else f"{url[: before.end()]}***{url[end:]}"
 
 
 def has_password(url: str) -> bool:
