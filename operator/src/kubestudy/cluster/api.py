@@ -7,6 +7,7 @@ through them and 13 us as JSON).
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import os
 import time
@@ -67,17 +68,29 @@ class KubeApi:
     Args:
         configuration: Where it is, and who asks.
         observer: Told of each answered request: verb, resource, HTTP status (0: no answer), seconds.
+        before_change: Called directly before a request that changes something is sent; raises ApiError to prevent it.
     """
 
-    def __init__(self, configuration: client.Configuration, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        observer: Observer | None = None,
+        before_change: Callable[[], None] | None = None,
+    ) -> None:
         configuration.connection_pool_maxsize = _CONNECTIONS
+        # Each client its own: the same configuration serves others, which may change what they like.
+        configuration.trace_configs = [] if before_change is None else [_asking(before_change)]
         self._client = client.ApiClient(configuration)
         self._configuration = configuration
         self._observer = observer
 
     @classmethod
     async def from_environment(
-        cls, observer: Observer | None = None, file: str | None = None, context: str | None = None
+        cls,
+        observer: Observer | None = None,
+        file: str | None = None,
+        context: str | None = None,
+        before_change: Callable[[], None] | None = None,
     ) -> KubeApi:
         """Return the cluster that KUBECONFIG names, else that of the pod's service account, else ~/.kube/config.
 
@@ -85,6 +98,7 @@ class KubeApi:
             observer: Told of each answered request.
             file: A kubeconfig, instead.
             context: The context of the kubeconfig; the current one if left out.
+            before_change: Called directly before a request that changes something is sent.
 
         Raises:
             ApiError: No cluster is configured.
@@ -100,11 +114,14 @@ class KubeApi:
                 await config.load_kube_config(file, context, client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
-        return cls(configuration, observer)
+        return cls(configuration, observer, before_change)
 
     def another(self) -> KubeApi:
-        """Return another client of the same server, with connections of its own. Close it after use."""
-        return KubeApi(self._configuration, self._observer)
+        """Return another client of the same server, with connections of its own, which asks nobody before a change.
+
+        Close it after use.
+        """
+        return KubeApi(copy.copy(self._configuration), self._observer)
 
     @property
     def configuration(self) -> client.Configuration:
@@ -230,6 +247,21 @@ class KubeApi:
         if not good:
             raise refusal(status, data, response.headers)
         return data
+
+
+def _asking(before_change: Callable[[], None]) -> aiohttp.TraceConfig:
+    """Return what makes a session ask before it sends a change.
+
+    The headers go out in the same step: a request may have waited long for a connection before.
+    """
+
+    async def look(_session: object, _context: object, sent: aiohttp.TraceRequestHeadersSentParams) -> None:
+        if sent.method != "GET":
+            before_change()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(look)
+    return trace
 
 
 async def _read(response: aiohttp.ClientResponse, most: int, *, whole: bool) -> bytes:

@@ -13,6 +13,7 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
+from kubestudy.cluster.fence import Fence
 from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
@@ -52,8 +53,9 @@ async def operate(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = OperatorMetrics()
-    api = await KubeApi.from_environment(metrics.request)
-    archive = Archive(settings.storage_place, metrics.searched)
+    fence = Fence()
+    api = await KubeApi.from_environment(metrics.request, before_change=fence.check_request)
+    archive = Archive(settings.storage_place, metrics.searched, fence.check_storage)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
     quarantine = Quarantine(WorkNotes(settings.work_notes, f".{settings.lease_namespace}.{settings.lease_name}"))
@@ -77,11 +79,11 @@ async def operate(settings: Settings) -> bool:
             ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
         lag = asyncio.create_task(_watch_lag(metrics))
         ends.callback(lag.cancel)
-        return await _until_stopped(settings, services, registry, health, stop)
+        return await _until_stopped(settings, services, registry, health, stop, fence)
 
 
 async def _until_stopped(
-    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event
+    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event, fence: Fence
 ) -> bool:
     async def work() -> None:
         health.ready = False
@@ -97,7 +99,7 @@ async def _until_stopped(
     # Connections of its own: the Lease does not wait for those that the studies use up.
     api = services.api.another()
     try:
-        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by, fence)
         return ordered and not services.pool.exhausted.is_set()
     finally:
         await api.close()

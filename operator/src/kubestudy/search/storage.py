@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,15 @@ def place_in(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage:
+def open_storage(
+    place: str | Path, *, sole_writer: bool = False, before_write: Callable[[], None] | None = None
+) -> BaseStorage:
     """Open a storage, made first if need be.
 
     Args:
         place: The journal's file, or a database URL such as `postgresql+psycopg://user:password@host/name`.
         sole_writer: Whether nobody else writes to it, so that a journal may be repaired.
+        before_write: Called directly before anything is written, under the lock; raises StudyError to prevent it.
 
     Raises:
         StudyError: It cannot be opened.
@@ -111,15 +114,15 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
         with storage_errors(str(place)):
             place.parent.mkdir(parents=True, exist_ok=True)
             if sole_writer:
-                _cut_torn_line(place)
+                _cut_torn_line(place, before_write)
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = place.resolve()
-            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path)))
+            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path, before_write=before_write)))
     # A fifth of a second that journals do not need.
     from kubestudy.search.database_engine import open_database  # noqa: PLC0415
 
     with storage_errors(masked(place)):
-        return open_database(place)
+        return open_database(place, before_write)
 
 
 class JournalLines(BaseJournalBackend):
@@ -157,7 +160,7 @@ def storage_of(journal: bytes, where: str) -> BaseStorage:
         raise StudyError(f"the history {where} is no journal of Optuna's") from error
 
 
-def _cut_torn_line(journal: Path) -> None:
+def _cut_torn_line(journal: Path, before_write: Callable[[], None] | None) -> None:
     """Take away a last line that a crash or a full disk cut short: its record was never acknowledged.
 
     Left there, the next record would be appended to it and make the journal unreadable. What looks like it may be a
@@ -168,6 +171,8 @@ def _cut_torn_line(journal: Path) -> None:
     with locked(journal):
         whole = _whole_size(journal)
         if whole is not None:
+            if before_write is not None:
+                before_write()
             os.truncate(journal, whole)
 
 
