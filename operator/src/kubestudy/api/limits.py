@@ -75,6 +75,14 @@ SCRAPES = Limit("trials of all studies that are read at once", 128, "trials", "f
 TRIAL_STEP = Limit(
     "a step that a running trial reports", 2**31 - 1, "steps", "the sample is left out, as a negative one is"
 )
+TRIAL_PODS = Limit("pods of one trial", 100, "pods", "those of other Jobs are passed over, then the oldest")
+POD_CONTAINERS = Limit("containers of a pod, injected ones too", 200, "containers", "the others are not looked at")
+POD_MESSAGES = Limit("termination messages of a pod", 16_384, "characters", "the rest is cut off")
+STATUS_WORD = Limit("a reason in the status of a Job or pod", 200, "characters", "cut off")
+STATUS_TEXT = Limit("any other text in the status of a Job or pod", 4_096, "characters", "cut off")
+TRIAL_PARAMETERS_LENGTH = Limit(
+    "a trial's parameters in its Job's environment", 262_144, "characters", "the Job is nobody's"
+)
 
 # --- Prometheus ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +102,14 @@ PROMQL_LENGTH = Limit(
 )
 
 # --- the API server, and proxies before it -------------------------------------------------------------------------
+
+API_ANSWER_BYTES = Limit(
+    "an answer of the API server", 16_777_216, "bytes", "told and tried again; of a list, half as much"
+)
+REFUSAL_BYTES = Limit("a refusal of the API server", 65_536, "bytes", "the rest is not read")
+HISTORY_BYTES = Limit("a history that kubectl study fetches", 268_435_456, "bytes", "an error that says so")
+WATCH_PAGE = Limit("objects that a watch begins with, asked for at once", 20, "objects", "asked for page by page")
+LIST_PAGE = Limit("objects asked for at once", 100, "objects", "asked for page by page")
 
 # --- storages and other files --------------------------------------------------------------------------------------
 
