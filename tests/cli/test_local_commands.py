@@ -98,7 +98,7 @@ def test_stopped_by_its_name_it_is_complete(slow: tuple[Path, Process]) -> None:
     assert kubestudy("stop", "demo", cwd=folder).err == "demo stopped: its run stops its trials, and ends\n"
     out, _ = running.communicate(timeout=120)
     assert running.returncode == 0
-    assert out.startswith("demo: Complete: spec.stop is true\n")
+    assert out.startswith("demo: Complete: it was told to stop\n")
     assert sorted(t["state"] for t in trials(folder)) == ["Complete", "Stopped", "Stopped"]
     # Going on with it is a wish of its own.
     assert kubestudy("run", "study.yaml", cwd=folder).code == 0
@@ -119,7 +119,7 @@ def test_a_study_that_nobody_runs_is_suspended_and_stopped_too(tmp_path: Path) -
     assert asked.err == "demo suspended: kubestudy resume demo goes on with it\n"
     stopped = kubestudy("stop", "demo", cwd=tmp_path)
     assert stopped.code == 0
-    assert stopped.out.startswith("demo: Complete: spec.stop is true\n")
+    assert stopped.out.startswith("demo: Complete: it was told to stop\n")
     assert (tmp_path / ".kubestudy/demo/report.html").exists()
 
 
@@ -227,6 +227,8 @@ def test_trials_as_csv(tmp_path: Path) -> None:
     assert [row["state"] for row in best] == ["Complete"]
     (study_row,) = csv.DictReader(io.StringIO(kubestudy("list", "-o", "csv", cwd=tmp_path).out))
     assert (study_row["name"], study_row["complete"], study_row["failed"]) == ("demo", "3", "1")
+    elsewhere = kubestudy("list", "--dir", str(tmp_path / ".kubestudy"), "-o", "csv", cwd=Path("/"))
+    assert [row["name"] for row in csv.DictReader(io.StringIO(elsewhere.out))] == ["demo"]
 
 
 def test_pruned_trials_show_the_value_they_were_pruned_at(tmp_path: Path) -> None:

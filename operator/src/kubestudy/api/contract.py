@@ -8,6 +8,8 @@ from __future__ import annotations
 LABEL_STUDY = "kubestudy.dev/study"
 LABEL_STUDY_UID = "kubestudy.dev/study-uid"
 LABEL_TRIAL = "kubestudy.dev/trial"
+# On a Job: the identity of the storage that its trial is recorded in.
+ANNOTATION_STORAGE = "kubestudy.dev/storage"
 
 ENV_TRIALS = "KUBESTUDY_TRIALS"
 ENV_STUDY = "KUBESTUDY_STUDY"

@@ -49,7 +49,7 @@ class Ended(Explained):
     MAX_GPU_HOURS = "MaxGpuHoursReached", "budget.maxGpuHours is used up"
     PATIENCE = "PatienceExhausted", "budget.patience trials in a row brought no improvement"
     EXHAUSTED = "SearchSpaceExhausted", "every point of the grid was tried"
-    STOP_REQUESTED = "StopRequested", "spec.stop is true"
+    STOP_REQUESTED = "StopRequested", "it was told to stop, by `spec.stop` or by a command"
     MAX_FAILED = "MaxFailedTrialsReached", "budget.maxFailedTrials trials failed"
     EVERY_TRIAL_FAILS = "EveryTrialFails", "the first ten trials all failed"
     SAME_FAILURE = (

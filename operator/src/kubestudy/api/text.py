@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+# What terminals obey: CSI and OSC sequences (ECMA-48), and those of two characters; each part is bounded.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]"
+)
+_PER_CHARACTER = 4
 
 
 def shorten(text: str, length: int = 300) -> str:
     """Return a text as one line, cut with `...` where it is longer than `length` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: max(0, length - 3)]}..."
+
+
+def clean(text: str, length: int = 300) -> str:
+    """Return a text that came from outside as one line that may be shown, logged and stored.
+
+    Args:
+        text: Anything: what a trial, a pod, a server or a file says.
+        length: Its most characters; past it the line is cut with `...`.
+
+    Returns:
+        Printable characters only, which UTF-8 can hold: line breaks and tabs are spaces, terminals' escape sequences
+        are taken out, and whatever else is not printable, a lone surrogate too, is U+FFFD.
+    """
+    looked_at = text[: length * _PER_CHARACTER + 1000]
+    line = " ".join(_ESCAPES.sub("", looked_at).split())
+    if not line.isprintable():
+        line = "".join(character if character.isprintable() else "\ufffd" for character in line)
+    if len(line) <= length and len(looked_at) == len(text):
+        return line
+    return f"{line[: max(0, length - 3)]}..."[:length]
 
 
 def alternatives(names: Iterable[str]) -> str:

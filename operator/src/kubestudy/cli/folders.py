@@ -41,9 +41,9 @@ def was_run(folder: StudyFolder) -> bool:
     return folder.storage_record.is_file() or folder.journal.is_file()
 
 
-def folders_here() -> list[StudyFolder]:
-    """Return the folders of all studies that were run where one stands, by name."""
-    found = (StudyFolder(path) for path in sorted(DEFAULT_BASE.glob("*")))
+def folders_in(base: Path) -> list[StudyFolder]:
+    """Return the folders of all studies that were run in a folder, by name."""
+    found = (StudyFolder(path) for path in sorted(base.glob("*")))
     return [folder for folder in found if was_run(folder)]
 
 
@@ -60,7 +60,7 @@ def never_run(folder: StudyFolder, directory: Path | None) -> StudyError:
         folder: The folder.
         directory: The folder the user named, if any.
     """
-    known = ", ".join(folder.path.name for folder in folders_here())
+    known = ", ".join(folder.path.name for folder in folders_in(DEFAULT_BASE))
     there = f"; there are {known}" if known and directory is None else ""
     where = "" if folder.path.is_absolute() else f" (from {Path.cwd()}; its folder can be named with --dir)"
     return StudyError(f"no study was run in {folder.path}{where}{there}")

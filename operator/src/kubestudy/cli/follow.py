@@ -17,7 +17,7 @@ from kubestudy.cli.operator_state import silence
 from kubestudy.cli.output import complain, note
 from kubestudy.cli.remote import Remote, as_study, service_of
 from kubestudy.cli.run_display import Progress, err
-from kubestudy.cli.study_output import hindrance, status_in, why
+from kubestudy.cli.study_output import hindrance, status_in, wait_for_room, why
 from kubestudy.cluster.api import ApiError, UnreachableError
 from kubestudy.study.ports import Event, StudyError
 from kubestudy.study.view import LiveTrial, View
@@ -87,6 +87,7 @@ class _Troubles:
         self._next = 0.0
         self._silence: str | None = None
         self._hindrance: str | None = None
+        self._waits = False
 
     @property
     def said(self) -> list[str]:
@@ -95,10 +96,16 @@ class _Troubles:
 
     async def look(self, body: Mapping[str, Any]) -> None:
         """Look at a study, and now and then for an operator."""
-        found = hindrance(status_in(body))
+        status = status_in(body)
+        found = hindrance(status)
         if found is not None and found != self._hindrance:
             note(f"{self._name}: {found}")
         self._hindrance = found
+        # Its words count trials, and change with each: once a wait is enough.
+        waits = wait_for_room(status)
+        if waits is not None and not self._waits:
+            note(f"{self._name}: {waits}")
+        self._waits = waits is not None
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _LEASE_SECONDS

@@ -14,10 +14,10 @@ from kubestudy.api.status import Condition, StudyStatus
 from kubestudy.api.study import API_VERSION, KIND
 from kubestudy.api.yaml_text import documents
 from kubestudy.cli.exits import Exit, refused
-from kubestudy.cli.folders import folder_named, folders_here, reference
+from kubestudy.cli.folders import folder_named, folders_in, reference
 from kubestudy.cli.output import Format, ObjectFormat, complain, emit, note
 from kubestudy.cli.study_output import print_studies, print_study
-from kubestudy.local.folder import StudyFolder
+from kubestudy.local.folder import DEFAULT_BASE, StudyFolder
 from kubestudy.local.requests_file import read_request
 from kubestudy.local.status_file import Recorded, read_status
 from kubestudy.study.ports import StudyError
@@ -26,11 +26,16 @@ _LOOK_SECONDS = 0.2
 _PIECE_BYTES = 2**16
 
 
-def list_studies(form: Format) -> Exit:
-    """Print the studies that were run where one stands."""
-    bodies = [_body(folder) for folder in folders_here()]
+def list_studies(form: Format, base: Path | None) -> Exit:
+    """Print the studies that were run where one stands.
+
+    Args:
+        form: How to print them.
+        base: The folder that holds the studies' folders, where the user named one.
+    """
+    bodies = [_body(folder) for folder in folders_in(base or DEFAULT_BASE)]
     if not bodies and form is Format.TABLE:
-        note(f"no study was run here (in {Path.cwd() / '.kubestudy'})")
+        note(f"no study was run here (in {(base or DEFAULT_BASE).absolute()})")
     else:
         print_studies(bodies, form)
     return Exit.COMPLETED

@@ -74,10 +74,10 @@ def emit(data: Any, form: Format | ObjectFormat) -> None:
 
 
 def emit_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows on stdout as CSV (RFC 4180 with plain line ends); what is None is empty."""
+    """Print rows on stdout as CSV (RFC 4180 with plain line ends); what is None is empty, and truth is as in JSON."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([[str(c).lower() if isinstance(c, bool) else c for c in cells] for cells in rows])
 
 
 def emit_table(columns: Row, rows: Sequence[Row]) -> None:

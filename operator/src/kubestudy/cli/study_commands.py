@@ -51,11 +51,16 @@ def _words(command: str) -> tuple[str, ...]:
         raise typer.BadParameter(f"{command!r} is no command line: {error}", param_hint="--exec") from error
 
 
-def list_(output: Output = Format.TABLE) -> None:
+def list_(
+    output: Output = Format.TABLE,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="The folder of the studies' folders; .kubestudy here if left out.")
+    ] = None,
+) -> None:
     """List the studies that were run here."""
     from kubestudy.cli.local_studies import list_studies
 
-    raise typer.Exit(list_studies(output))
+    raise typer.Exit(list_studies(output, directory))
 
 
 def status(named: Named, directory: Directory = None, output: ObjectOutput = None) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubestudy.api.reasons import ConditionType
+from kubestudy.api.reasons import ConditionType, Going
 from kubestudy.api.status import StudyStatus
 from kubestudy.cli.output import Format, emit, emit_csv, emit_table, note, say
 from kubestudy.cli.words import age, duration, short
@@ -33,11 +33,17 @@ def hindrance(status: StudyStatus) -> str | None:
     return None if found is None else f"Degraded: {found.reason}: {found.message}"
 
 
+def wait_for_room(status: StudyStatus) -> str | None:
+    """Return what a study's trials wait for, if they wait for room."""
+    found = next((c for c in status.conditions if c.reason == Going.WAITING_FOR_ROOM and c.status == "True"), None)
+    return None if found is None else f"{found.reason}: {found.message}"
+
+
 def note_hindrance(name: str, status: StudyStatus) -> None:
-    """Say what is in a study's way, if anything is."""
-    said = hindrance(status)
-    if said is not None:
-        note(f"{name}: {said}")
+    """Say what is in a study's way, and what its trials wait for, if that is so."""
+    for said in (hindrance(status), wait_for_room(status)):
+        if said is not None:
+            note(f"{name}: {said}")
 
 
 def print_studies(bodies: Sequence[Mapping[str, Any]], form: Format, *, everywhere: bool = False) -> None:

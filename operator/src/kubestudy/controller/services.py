@@ -31,6 +31,8 @@ class Services:
         gpu_shares: By pattern of a resource's or device class's name: what share of a GPU one is.
         pace: The turns in which statuses are written.
         clock: Unix time that never goes back.
+        storage: The storage's identity; empty where it is not known.
+        cluster: The cluster's identity, the uid of the namespace kube-system; empty where it may not be read.
     """
 
     api: KubeApi
@@ -44,3 +46,5 @@ class Services:
     gpu_shares: Mapping[str, float] = field(default_factory=lambda: GPU_SHARES)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
+    storage: str = ""
+    cluster: str = ""

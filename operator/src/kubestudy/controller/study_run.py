@@ -89,6 +89,7 @@ class StudyRun:
             runnable.gpus,
             services.clock,
             services.metrics.relaunched,
+            services.storage,
         )
         metrics = self._metrics()
         before = status.conditions if status is not None else ()

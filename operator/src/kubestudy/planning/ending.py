@@ -77,7 +77,7 @@ def _cause(spec: StudySpec, facts: Facts) -> Ending | None:
             failed=True,
         )
     if spec.stop:
-        return Ending(Ended.STOP_REQUESTED, "spec.stop is true")
+        return Ending(Ended.STOP_REQUESTED, "it was told to stop")
     if facts.target_reached:
         return Ending(Ended.TARGET, "a trial reached the target")
     if budget.max_seconds is not None and facts.seconds >= budget.max_seconds:
