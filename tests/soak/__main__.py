@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from soak.hostile import KINDS, LATE
+from soak.hostile import KINDS
 from soak.report import as_data, as_text
 from soak.run import Options, soak
 from soak.verdict import Bounds
@@ -26,9 +26,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--idle", type=int, default=0, help="how many of the studies do nothing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault-every", type=float, default=20, help="seconds between faults; 0: none")
-    parser.add_argument(
-        "--hostile", default="", help=f"attacks by name: {', '.join(sorted({**KINDS, **LATE}))}; or none"
-    )
+    parser.add_argument("--hostile", default="", help=f"attacks by name: {', '.join(sorted(KINDS))}; or none")
     parser.add_argument("--no-calm", action="store_true", help="leave the phase without hostile tenants out")
     parser.add_argument("--sample", type=float, default=1.0, help="seconds between looks at the operator")
     parser.add_argument("--memory", type=float, default=400, help="MiB that the operator may have")
@@ -43,8 +41,8 @@ def main() -> int:
     given = _options()
     hostile = tuple(filter(None, given.hostile.split(",")))
     alone = hostile == ("none",)
-    if unknown := [] if alone else [name for name in hostile if name not in {**KINDS, **LATE}]:
-        print(f"no attack {', '.join(unknown)}: there are {', '.join(sorted({**KINDS, **LATE}))}", file=sys.stderr)
+    if unknown := [] if alone else [name for name in hostile if name not in KINDS]:
+        print(f"no attack {', '.join(unknown)}: there are {', '.join(sorted(KINDS))}", file=sys.stderr)
         return 2
     options = Options(
         given.seconds, given.studies, given.tenants, given.idle, given.seed, given.fault_every,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from soak.endpoints import HOSTILE
-from soak.hostile import KINDS, LATE, QUOTA, Attack, Ground, Victim, in_turn
+from soak.hostile import KINDS, QUOTA, Attack, Ground, Turns, Victim
 from soak.server import RefusedError, Server
+from soak.verdict import Spell
+
+log = logging.getLogger(__name__)
 
 _RESTLESS_SECONDS = 0.1
 _FLICKER_SECONDS = 1.0
@@ -40,18 +44,15 @@ class Attackers:
     chosen: Sequence[str] = ()
     victims: Sequence[Victim] = ()
     counts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
-    answers: dict[str, str] = field(default_factory=dict)
+    history: list[Spell] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._turns: Mapping[bool, Iterator[str]] = {
-            late: in_turn({k: v for k, v in kinds.items() if not self.chosen or k in self.chosen} or kinds, self.seed)
-            for late, kinds in ((False, KINDS), (True, LATE))
-        }
-        self._late = False
+        self._turns = Turns(self.seed, self.chosen)
+        self._prometheus = False
 
     def start(self) -> None:
         """Begin."""
@@ -61,7 +62,7 @@ class Attackers:
 
     def read_by_prometheus(self) -> None:
         """From now on the operator reads a Prometheus."""
-        self._late = True
+        self._prometheus = True
 
     def stop(self) -> None:
         """End, and take away what is left."""
@@ -78,13 +79,17 @@ class Attackers:
             return
         while not self._over.is_set():
             with self._lock:
-                late, number = self._late, next(self._numbers)
-                kind = next(self._turns[late])
-                attack = {**KINDS, **LATE}[kind](Ground(number, self.seed + number, self.ports, self.victims))
-            self._attack(kind, attack, namespace)
+                number, kind = next(self._numbers), self._turns.next(prometheus=self._prometheus)
+                ground = Ground(number, self.seed + number, self.ports, self.victims)
+                attack = None if kind is None else KINDS[kind](ground)
+            if kind is None or attack is None:
+                self._over.wait(1.0)
+            else:
+                self._attack(kind, attack, namespace)
 
     def _attack(self, kind: str, attack: Attack, namespace: str) -> None:
-        until = time.monotonic() + self.life
+        began = time.monotonic()
+        until = began + self.life
         self._create(kind, attack, namespace)
         changes = itertools.cycle(attack.then) if attack.then else None
         while time.monotonic() < until and not self._over.is_set():
@@ -99,6 +104,7 @@ class Attackers:
             else:
                 self._over.wait(until - time.monotonic())
         self._delete(attack, namespace)
+        self.history.append(Spell(kind, began, time.monotonic()))
 
     def _create(self, kind: str, attack: Attack, namespace: str) -> None:
         for body in attack.objects:
@@ -107,7 +113,7 @@ class Attackers:
                 self.counts[kind][0] += 1
             except RefusedError as error:
                 self.counts[kind][1] += 1
-                self.answers[kind] = str(error)
+                log.debug("%s: %s", kind, error)
 
     def _delete(self, attack: Attack, namespace: str) -> None:
         for body in attack.objects:

@@ -3,7 +3,9 @@
     python -m soak.endpoints PORT_OF_PROMETHEUS WAY=PORT...
 
 The Prometheus tells the truth about honest tenants' Jobs (`soak.tenants.value_of`), unless it was told to lie (`POST
-/lie?on=true`); to whoever asks about a hostile tenant's namespace it always lies, each time in another way.
+/lie?on=true`): then it says nothing that can be taken for an answer. To whoever asks about a hostile tenant's namespace
+it always lies, each time in another way, and false answers are among them. What looks like an answer is one to the
+operator, so false ones are not told to honest tenants: nobody could tell them from true ones.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from aiohttp import web
 
@@ -25,6 +27,8 @@ HOSTILE = "hostile"
 _JOB = re.compile(r'job="([^"]+)"')
 _TRIALS = 30
 _MIB = 2**20
+# No answer at all, and a connection that ends: by status codes that stand for them.
+_HANGS, _CUT = 504, 503
 
 Writer = asyncio.StreamWriter
 
@@ -130,7 +134,22 @@ def _success(result: object, kind: str = "vector") -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
 
 
-def _lies() -> list[tuple[int, bytes]]:
+def _broken() -> list[tuple[int, bytes]]:
+    """Return what can be taken for no answer."""
+    return [
+        (200, b"[" * 200_000),
+        (200, b"1" * 5000),
+        (200, b"<html>" + b"x" * 2 * _MIB),
+        (200, b"\xff\xfe"),
+        (200, b""),
+        (_HANGS, b""),
+        (500, b"x" * _MIB),
+        (_CUT, b""),
+    ]
+
+
+def _false() -> list[tuple[int, bytes]]:
+    """Return what looks like an answer, and is none of this question's."""
     names = ("kubestudy_trial_metric", "kubestudy_trial_step")
     numbers = ({"trial": str(n % _TRIALS), "metric": f"m{n}"} for n in range(100_000))
     many = _success([_series({"__name__": name, **labels}, "1") for labels in numbers for name in names])
@@ -145,16 +164,8 @@ def _lies() -> list[tuple[int, bytes]]:
         *((200, _success(text)) for text in texts),
         (200, b'{"status": "success"}'),
         (200, b'{"status": "success", "data": null}'),
-        (200, b"[" * 200_000),
-        (200, b"1" * 5000),
-        (200, b"<html>" + b"x" * 2 * _MIB),
-        (200, b"\xff\xfe"),
-        (200, b""),
-        (204, b""),
         (400, b'{"status": "error", "error": ' + json.dumps("\x1b[2J\n" * 20_000).encode() + b"}"),
         (422, b'{"status": "error", "error": {"a": 1}}'),
-        (500, b"x" * _MIB),
-        (503, b""),
     ]
 
 
@@ -163,7 +174,7 @@ class Prometheus:
 
     def __init__(self) -> None:
         self._lying = False
-        self._lies = itertools.cycle(_lies())
+        self._broken, self._false = itertools.cycle(_broken()), itertools.cycle(_false() + _broken())
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/api/v1/query", self.query), web.get("/api/v1/query", self.query), web.post("/lie", self.lie)]
@@ -176,15 +187,15 @@ class Prometheus:
         form = await request.post() if request.method == "POST" else request.query
         expression = str(form.get("query", ""))
         if self._lying or HOSTILE in expression:
-            return await self._lie(request)
+            return await self._lie(request, self._false if HOSTILE in expression else self._broken)
         found = [_series({}, repr(value_of(job))) for job in _JOB.findall(expression)[:1]]
         return web.Response(body=_success(found), content_type="application/json")
 
-    async def _lie(self, request: web.Request) -> web.StreamResponse:
-        status, body = next(self._lies)
-        if status == 204:
-            await asyncio.sleep(3600)  # no answer at all
-        if status == 503 and request.transport is not None:
+    async def _lie(self, request: web.Request, lies: Iterator[tuple[int, bytes]]) -> web.StreamResponse:
+        status, body = next(lies)
+        if status == _HANGS:
+            await asyncio.sleep(3600)
+        if status == _CUT and request.transport is not None:
             request.transport.abort()
         return web.Response(status=status, body=body, content_type="application/json")
 

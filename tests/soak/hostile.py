@@ -11,7 +11,7 @@ import functools
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -352,29 +352,52 @@ def read_by_prometheus(g: Ground) -> Attack:
     return Attack([g.study(run_for=_LONG, parallelism=4, pruner={"name": "median"})])
 
 
-KINDS: Mapping[str, Callable[[Ground], Attack]] = {
-    **{
-        kind.__name__: kind
-        for kind in (
-            quantity, gpu_quantity, candidates, samplers, grid, numbers, choices, wide, durations, references, nesting,
-            types, long_name, free_places, many_at_once, restless, flickering, random_manifest,
-            words, reasons, forged, big_jobs, big_study, pruners,
-        )
-    },
-    **{f"metrics_{way}": _scraping(way) for way in (
-        "quotes", "lines", "names", "odd", "drip", "endless", "headers", "silence", "bomb", "elsewhere"
-    )},
-}  # fmt: skip
-"""Every attack by name: those of a phase's first half, when trials' pods are read."""
+_MANIFESTS = (
+    quantity, gpu_quantity, candidates, samplers, grid, numbers, choices, wide, durations, references, nesting, types,
+    long_name, free_places, many_at_once, restless, flickering, random_manifest, words, reasons, forged, big_jobs,
+    big_study,
+)  # fmt: skip
+_WAYS = ("quotes", "lines", "names", "odd", "drip", "endless", "headers", "silence", "bomb", "elsewhere")
 
-LATE: Mapping[str, Callable[[Ground], Attack]] = {
-    kind.__name__: kind for kind in (expressions, read_by_prometheus, random_manifest, words, restless, forged)
+ALWAYS: Mapping[str, Callable[[Ground], Attack]] = {kind.__name__: kind for kind in _MANIFESTS}
+"""Attacks by name that are such whatever the operator reads."""
+BY_PODS: Mapping[str, Callable[[Ground], Attack]] = {
+    "pruners": pruners,
+    **{f"metrics_{way}": _scraping(way) for way in _WAYS},
 }
-"""Those of the second half, when Prometheus is read."""
+"""Those that are such while it reads trials' pods."""
+BY_PROMETHEUS: Mapping[str, Callable[[Ground], Attack]] = {
+    kind.__name__: kind for kind in (expressions, read_by_prometheus)
+}
+"""Those that are such while it reads a Prometheus."""
+KINDS: Mapping[str, Callable[[Ground], Attack]] = {**BY_PODS, **BY_PROMETHEUS, **ALWAYS}
+"""All of them."""
 
 
-def in_turn(kinds: Mapping[str, Callable[[Ground], Attack]], seed: int) -> Iterator[str]:
-    """Yield names of attacks without end: all of them before one comes again."""
-    drawn = random.Random(seed)
-    while True:
-        yield from drawn.sample(list(kinds), len(kinds))
+class Turns:
+    """Says which attack comes next: one that came least often, and of these one that is for the present only.
+
+    Args:
+        seed: What is drawn from.
+        chosen: The attacks by name; all of them if empty.
+    """
+
+    def __init__(self, seed: int, chosen: Sequence[str] = ()) -> None:
+        self._drawn = random.Random(seed)
+        self._chosen = chosen or tuple(KINDS)
+        self._counts = dict.fromkeys(KINDS, 0)
+
+    def next(self, *, prometheus: bool) -> str | None:
+        """Return the next attack's name; None if no attack is such now.
+
+        Args:
+            prometheus: Whether the operator reads a Prometheus.
+        """
+        now = BY_PROMETHEUS if prometheus else BY_PODS
+        fit = [kind for kind in self._chosen if kind in now or kind in ALWAYS]
+        if not fit:
+            return None
+        self._drawn.shuffle(fit)
+        kind = min(fit, key=lambda kind: (self._counts[kind], kind in ALWAYS))
+        self._counts[kind] += 1
+        return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -145,7 +146,10 @@ class Keeper:
                 continue
             said = figures(text)
             lag, stale = said.get("kubestudy_event_loop_lag_seconds", 0.0), said.get("kubestudy_stale_loops", 0.0)
-            self.samples.append(Sample(began, process.pid, memory / 2**20, threads, files, lag, took, int(stale)))
+            relaunch = quantile(text, "kubestudy_end_to_launch_seconds", 0.99)
+            self.samples.append(
+                Sample(began, process.pid, memory / 2**20, threads, files, lag, took, int(stale), relaunch)
+            )
             if memory > _MEMORY_LIMIT:
                 self.restarts.append(Restart(time.monotonic(), False, f"killed at {memory / 2**20:.0f} MiB"))
                 self.end(signal.SIGKILL)
@@ -167,3 +171,12 @@ def figures(text: str) -> Mapping[str, float]:
         if not line.startswith("#") and "{" not in line:
             found[name] = float(value)
     return found
+
+
+def quantile(text: str, name: str, share: float) -> float:
+    """Return the least bound of a histogram's buckets that so much of it is within; infinity if it is in none."""
+    bounds = {
+        float(m[1]): float(m[2]) for m in re.finditer(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
+    }
+    whole = max(bounds.values(), default=0.0)
+    return min((bound for bound, count in bounds.items() if count >= whole * share), default=0.0)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from soak.verdict import Phase, figures, slower
+from soak.verdict import Phase, figures, slower, worst_moments
+
+_LATE_SECONDS = 0.5
 
 
 def as_text(phases: Sequence[Phase], wrong: Sequence[str]) -> str:
@@ -26,7 +28,7 @@ def _phase(phase: Phase) -> Iterator[str]:
     yield (
         f"  operator: lag p99 {found.lag * 1000:.0f} ms, longest wait for an answer {found.silence:.1f} s,"
         f" memory {found.memory:.0f} MiB ({found.growth:.2f} times from its second quarter to its last),"
-        f" {found.threads} threads, {found.files} descriptors;"
+        f" {found.threads} threads, {found.files} descriptors, p99 from an end to the next Job {found.relaunch:g} s;"
         f" {ordered} ends ordered, {len(phase.restarts) - ordered} not"
     )
     if phase.faults:
@@ -34,6 +36,9 @@ def _phase(phase: Phase) -> Iterator[str]:
     if phase.attacks:
         counted = ", ".join(f"{kind} {made}+{refused}" for kind, (made, refused) in sorted(phase.attacks.items()))
         yield f"  hostile objects, created+refused: {counted}"
+    for sample, kinds in worst_moments(phase):
+        if max(sample.lag, sample.took) > _LATE_SECONDS:
+            yield f"  {max(sample.lag, sample.took):.1f} s late during {', '.join(sorted(set(kinds))) or 'nothing'}"
 
 
 def _comparison(phases: Sequence[Phase]) -> Iterator[str]:

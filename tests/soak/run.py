@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import time
@@ -23,8 +24,8 @@ from soak.keeper import Keeper
 from soak.proxy import DisturbingProxy
 from soak.server import COLLECTIONS, STUDIES, RefusedError, Server
 from soak.tenants import Planned, honest, idle
-from soak.verdict import Bounds, Phase, verdict
-from support.cluster import processes
+from soak.verdict import Bounds, Phase, Spell, verdict
+from support.cluster import processes, rights
 from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, ROOT, Cluster
 from support.wait import until
@@ -47,6 +48,7 @@ class Options:
         seed: What everything is drawn from.
         every: Seconds from one fault to the next on average; 0 for none.
         hostile: The attacks by name; all of them if left out.
+        prometheus: Whether the operator reads a Prometheus from half-time on, and some studies ask it.
         calm: Whether there is a phase without hostile tenants, to compare with.
         beset: Whether there is one with them.
         sample: Seconds between two looks at the operator.
@@ -59,6 +61,7 @@ class Options:
     seed: int = 1
     every: float = 20.0
     hostile: Sequence[str] = ()
+    prometheus: bool = True
     calm: bool = True
     beset: bool = True
     sample: float = 1.0
@@ -113,7 +116,7 @@ class Soak:
         options, seconds = self._options, self._options.phase_seconds
         running = options.studies - options.idle
         asked = running - running // 10 if options.beset and options.calm else running
-        planned = honest(options.seed, name, asked, options.tenants, seconds)
+        planned = honest(options.seed, name, asked, options.tenants, seconds, prometheus=options.prometheus)
         sleeping = idle(name, options.idle, options.tenants)
         self._make_namespaces(planned + sleeping)
         keeper = Keeper(self._folder / name, self._kubeconfig(name, proxy), options.sample)
@@ -129,12 +132,13 @@ class Soak:
             plan = faults_of.plan(options.seed, seconds, options.every) if options.every else []
             faults = Faults(self._cluster.control_plane, proxy, keeper, keeper.storage, ends.prometheus)
             self._say(f"{name}: {len(planned)} honest studies, {len(plan)} faults")
-            self._go_through(plan, faults, began, seconds, lambda: self._half(planned, keeper, attackers, ends))
+            half = functools.partial(self._half, planned, keeper, attackers, ends)
+            spells = self._go_through(plan, faults, began, seconds, half if options.prometheus else None)
             self._await(planned, began + seconds * _PATIENCE)
             took = time.monotonic() - began
             if attackers is not None:
                 attackers.stop()
-            return self._finish(name, planned, sleeping, keeper, attackers, plan, took)
+            return self._finish(name, planned, sleeping, keeper, attackers, plan, spells, took)
         finally:
             if attackers is not None:
                 attackers.stop()
@@ -148,16 +152,19 @@ class Soak:
         self._create([p for p in planned if p.late])
 
     def _go_through(
-        self, plan: list[Fault], faults: Faults, began: float, seconds: float, half: Callable[[], None]
-    ) -> None:
-        """Bring the faults about, each in its time."""
-        steps: list[tuple[float, Callable[[], None], str]] = [(seconds / 2, half, "half-time")]
+        self, plan: list[Fault], faults: Faults, began: float, seconds: float, half: Callable[[], None] | None
+    ) -> list[Spell]:
+        """Bring the faults about, each in its time; return when each was."""
+        spells = []
+        steps: list[tuple[float, Callable[[], None], str]] = [(seconds / 2, half, "half-time")] if half else []
         steps += [(f.at, lambda f=f: faults.bring(f), f"{f.kind}, {f.seconds:.0f} s") for f in plan]  # type: ignore[misc]
         for at, act, what in sorted(steps, key=lambda step: step[0]):
             time.sleep(max(0.0, began + at - time.monotonic()))
             self._say(f"  {time.monotonic() - began:6.1f} s: {what}")
+            since = time.monotonic()
             act()
-        time.sleep(max(0.0, began + seconds * 0.5 - time.monotonic()))
+            spells.append(Spell(what, since, time.monotonic()))
+        return spells
 
     def _await(self, planned: list[Planned], deadline: float) -> None:
         wanted = {(p.namespace, p.name) for p in planned}
@@ -171,7 +178,7 @@ class Soak:
 
     def _finish(
         self, name: str, planned: list[Planned], sleeping: list[Planned], keeper: Keeper, attackers: Attackers | None,
-        plan: list[Fault], took: float,
+        plan: list[Fault], spells: list[Spell], took: float,
     ) -> Phase:  # fmt: skip
         def jobs() -> list[Any]:
             return [job for ns in sorted({p.namespace for p in planned})
@@ -194,7 +201,8 @@ class Soak:
             {} if attackers is None else {kind: (made, refused) for kind, (made, refused) in attackers.counts.items()}
         )
         counted = Counter(str(f.kind) for f in plan)
-        return Phase(name, studies, list(keeper.samples), list(keeper.restarts), took, counted, attacks)
+        spells = spells + (attackers.history if attackers is not None else [])
+        return Phase(name, studies, list(keeper.samples), list(keeper.restarts), took, counted, attacks, spells)
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -270,11 +278,23 @@ def _endpoints(folder: Path) -> Iterator[Endpoints]:
 def soak(
     folder: Path, options: Options, bounds: Bounds, say: Callable[[str], None] = print
 ) -> tuple[list[Phase], list[str]]:
-    """Start a cluster, soak it, and end it; return what was seen, and what of it does not hold."""
+    """Start a cluster, soak it, and end it; return what was seen, and what of it does not hold.
+
+    Args:
+        folder: Where the cluster, logs and storages are.
+        options: What the soak is to be.
+        bounds: What is asked for.
+        say: Told in a line how it goes.
+    """
     cluster = Cluster(folder / "cluster")
     try:
         cluster.up()
         phases = Soak(cluster, folder, options, say).run()
-        return phases, verdict(phases, bounds)
+        wrong = verdict(phases, bounds)
+        try:
+            rights.check(cluster)
+        except AssertionError as error:
+            wrong.append(f"an operator asked for what its manifests do not grant: {error}")
+        return phases, wrong
     finally:
         cluster.down()

@@ -16,7 +16,7 @@ _MEAN_PARALLELISM = 1.5
 _LEAST_SECONDS = 6.0
 # What part of a phase a study would take that nothing disturbs.
 _SHARE = 0.45
-_TENTH = 10
+_EVERY_LATE = 10
 _SAMPLERS: Sequence[dict[str, Any]] = ({"name": "random"}, {"name": "tpe", "options": {"n_startup_trials": 4}})
 
 
@@ -42,7 +42,9 @@ class Planned:
         return str(self.manifest["metadata"]["name"])
 
 
-def honest(seed: int, phase: str, studies: int, tenants: int, seconds: float) -> list[Planned]:
+def honest(
+    seed: int, phase: str, studies: int, tenants: int, seconds: float, *, prometheus: bool = True
+) -> list[Planned]:
     """Return what honest tenants ask for.
 
     Args:
@@ -51,17 +53,19 @@ def honest(seed: int, phase: str, studies: int, tenants: int, seconds: float) ->
         studies: How many there are.
         tenants: Of how many tenants.
         seconds: How long the phase is to last.
+        prometheus: Whether some of the studies are to ask a Prometheus.
     """
     drawn = random.Random(seed)
     run_for = max(_LEAST_SECONDS, studies * _MEAN_PARALLELISM / TRIALS_A_SECOND)
-    return list(_drawn(drawn, phase, studies, tenants, seconds, run_for))
+    every = _EVERY_LATE if prometheus else studies + 1
+    return list(_drawn(drawn, phase, studies, tenants, seconds, run_for, every))
 
 
 def _drawn(
-    drawn: random.Random, phase: str, studies: int, tenants: int, seconds: float, run_for: float
+    drawn: random.Random, phase: str, studies: int, tenants: int, seconds: float, run_for: float, every: int
 ) -> Iterator[Planned]:
     for number in range(studies):
-        late = number % _TENTH == 0
+        late = number % every == every - 1
         parallelism = drawn.randint(1, 2)
         lasts = run_for * drawn.uniform(0.7, 1.3)
         trials = max(2, round(seconds * _SHARE * (0.5 if late else 1.0) / lasts * parallelism))

@@ -22,6 +22,7 @@ class Sample:
         lag: How late its event loop ran, by its own metric, in seconds.
         took: How long it took to answer, in seconds.
         stale: How many studies' loops did not turn.
+        relaunch: In how many seconds 99 of 100 ended trials had a next one, as far as buckets tell.
     """
 
     at: float
@@ -32,6 +33,7 @@ class Sample:
     lag: float
     took: float
     stale: int
+    relaunch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,15 @@ class Restart:
     at: float
     ordered: bool
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """An attack, or a fault, and when it was (monotonic seconds)."""
+
+    kind: str
+    began: float
+    ended: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,8 @@ class Figures:
         growth: The last quarter's memory over the second's, of the process that lived longest; 1 where it was short.
         threads: The most threads.
         files: The most file descriptors.
+        stale: The most studies whose loops did not turn.
+        relaunch: In how many seconds 99 of 100 ended trials had a next one, at the end.
         samples: How many samples there are.
     """
 
@@ -140,6 +153,8 @@ class Figures:
     growth: float = 1.0
     threads: int = 0
     files: int = 0
+    stale: int = 0
+    relaunch: float = 0.0
     samples: int = 0
 
 
@@ -155,6 +170,7 @@ class Phase:
         seconds: How long it took.
         faults: How many faults there were, by kind.
         attacks: How many hostile objects were created, and how many refused, by kind.
+        spells: When which attack and which fault was.
         told: What else went wrong.
     """
 
@@ -165,7 +181,16 @@ class Phase:
     seconds: float
     faults: Mapping[str, int] = field(default_factory=dict)
     attacks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    spells: Sequence[Spell] = ()
     told: Sequence[str] = ()
+
+
+def worst_moments(phase: Phase, count: int = 3) -> list[tuple[Sample, list[str]]]:
+    """Return the samples of the latest event loop, and what went on then: for whoever looks for the cause."""
+    worst = sorted(phase.samples, key=lambda s: max(s.lag, s.took), reverse=True)[:count]
+    return [
+        (s, [p.kind for p in phase.spells if p.began <= s.at + s.took and p.ended >= s.at - s.lag]) for s in worst
+    ]  # fmt: skip
 
 
 def figures(samples: Sequence[Sample]) -> Figures:
@@ -181,6 +206,8 @@ def figures(samples: Sequence[Sample]) -> Figures:
         growth=_growth(samples),
         threads=max(s.threads for s in samples),
         files=max(s.files for s in samples),
+        stale=max(s.stale for s in samples),
+        relaunch=samples[-1].relaunch,
         samples=len(samples),
     )
 
@@ -276,6 +303,7 @@ def wrong_in(phase: Phase, bounds: Bounds) -> list[str]:
         ("the growth of its memory", found.growth, bounds.growth, "times"),
         ("the number of its threads", found.threads, bounds.threads, "threads"),
         ("the number of its file descriptors", found.files, bounds.files, "descriptors"),
+        ("the number of loops that did not turn", found.stale, 0, "studies"),
     ):
         if value > bound:
             wrong.append(f"{what} is {value:.4g} {unit}, {bound:g} is allowed")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kubestudy.api.validation import validate
 from soak.faults import Kind, away, plan
-from soak.hostile import KINDS, LATE, Ground, Victim
+from soak.hostile import BY_PODS, BY_PROMETHEUS, KINDS, Ground, Turns, Victim
 from soak.random_manifests import random_manifests
 from soak.tenants import honest
 from support.cluster.studies import simulated_study
@@ -49,9 +49,19 @@ def test_random_manifests_are_the_same_for_a_seed_and_differ_otherwise() -> None
     assert len({json.dumps(m) for m in one}) > 4
 
 
-@pytest.mark.parametrize("kind", sorted(k for k in {**KINDS, **LATE} if not k.startswith("metrics_")))
+def test_every_attack_comes_before_one_comes_again_and_those_of_the_moment_first() -> None:
+    turns = Turns(4)
+    first = [turns.next(prometheus=False) for _ in range(24)]
+    second = [turns.next(prometheus=True) for _ in range(len(KINDS) - 24)]
+    assert set(first[: len(BY_PODS)]) == set(BY_PODS)
+    assert set(second[: len(BY_PROMETHEUS)]) == set(BY_PROMETHEUS)
+    assert sorted(first + second) == sorted(KINDS)
+    assert Turns(1, ["expressions"]).next(prometheus=False) is None
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if not kind.startswith("metrics_")))
 def test_every_attack_can_be_written_as_json_of_a_size_that_an_api_server_takes(kind: str) -> None:
-    for body in {**KINDS, **LATE}[kind](GROUND).objects:
+    for body in KINDS[kind](GROUND).objects:
         assert len(json.dumps(body).encode()) < 3 * 2**20
         assert len(body["metadata"]["name"]) <= 253
 

@@ -71,6 +71,7 @@ def test_a_trial_that_is_lost_doubled_or_told_wrongly_is_found(study: Honest, wo
         (samples([0.01, 0.02] * 4, memory=range(50, 210, 20)), "the growth of its memory is"),
         (samples(threads=607), "the number of its threads is 607"),
         (samples(files=2000), "the number of its file descriptors is 2000"),
+        (samples(stale=2), "the number of loops that did not turn is 2"),
         ([], "the operator never answered"),
     ],
 )
