@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ _OPERATOR = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 _STATE_RECORD = 6
 _FINISHED = frozenset({1, 2, 3})
 _CREATED = 201
+_EXCEPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*(:|$)")
+_SHOWN = 200
 
 
 @dataclass
@@ -59,6 +62,20 @@ def audit_of(log: Path) -> Audit:
         with path.open() as file:
             found.take(json.loads(line) for line in file if '"create"' in line)
     return found
+
+
+def errors_in(log: Path) -> list[str]:
+    """Return the exceptions that an operator's log tells of with a traceback, each once, and how often."""
+    counts: dict[str, int] = defaultdict(int)
+    within = False
+    with log.open(errors="replace") as file:
+        for line in file:
+            if line.startswith("Traceback"):
+                within = True
+            elif within and _EXCEPTION.match(line):
+                within = False
+                counts[re.sub(r"[0-9]+|(.)\1{9,}", "N", line.strip())[:_SHOWN]] += 1
+    return [f"{text} ({count} times in the operator's log)" for text, count in sorted(counts.items())]
 
 
 def journals(storage: Path) -> Iterator[tuple[str, Path]]:

@@ -17,7 +17,7 @@ from typing import Any
 from soak import faults as faults_of
 from soak.attackers import Attackers
 from soak.endpoints import WAYS
-from soak.evidence import audit_of, honest_in
+from soak.evidence import audit_of, errors_in, honest_in
 from soak.faults import Fault, Faults
 from soak.hostile import Victim
 from soak.keeper import Keeper
@@ -202,7 +202,17 @@ class Soak:
         )
         counted = Counter(str(f.kind) for f in plan)
         spells = spells + (attackers.history if attackers is not None else [])
-        return Phase(name, studies, list(keeper.samples), list(keeper.restarts), took, counted, attacks, spells)
+        return Phase(
+            name,
+            studies,
+            list(keeper.samples),
+            list(keeper.restarts),
+            took,
+            counted,
+            attacks,
+            spells,
+            errors_in(keeper.log),
+        )
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
