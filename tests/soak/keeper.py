@@ -48,6 +48,7 @@ class Keeper:
         self._flags: tuple[str, ...] = ()
         self._process: forks.Process | None = None
         self._ordered = False
+        self._condemned: str | None = None
         self._excused_until = 0.0
         self._over = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._keep, self._probe, self._sample)]
@@ -108,15 +109,23 @@ class Keeper:
         # A process of its own: a fork shares the memory of what it was forked from, and its size would say nothing.
         with forks.forking(False), self.log.open("ab") as log:
             self._process = forks.start(command, self.folder, {"KUBECONFIG": str(self.kubeconfig)}, log)
-        self._ordered = False
+        self._ordered, self._condemned = False, None
+
+    def _condemn(self, why: str) -> None:
+        """End it as a kubelet does for a reason of its own, which nobody ordered."""
+        self._condemned = why
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
 
     def _keep(self) -> None:
         while not self._over.wait(0.2):
             process = self._process
             if process is None or process.poll() is None:
                 continue
-            excused = self._ordered or time.monotonic() < self._excused_until
-            self.restarts.append(Restart(time.monotonic(), excused, f"exit code {process.returncode}"))
+            ordered = self._condemned is None and (self._ordered or time.monotonic() < self._excused_until)
+            self.restarts.append(
+                Restart(time.monotonic(), ordered, self._condemned or f"exit code {process.returncode}")
+            )
             if self._over.wait(1.0):
                 return
             self._launch()
@@ -128,9 +137,8 @@ class Keeper:
                 failures, probed = 0, self._process
             failures = 0 if self._answers("/healthz", _PROBE_TIMEOUT) is not None else failures + 1
             if failures >= _PROBE_FAILURES and probed is not None:
-                self.restarts.append(Restart(time.monotonic(), False, "liveness probe failed"))
                 failures = 0
-                self.end(signal.SIGKILL)
+                self._condemn("its liveness probe failed")
 
     def _sample(self) -> None:
         while not self._over.wait(self.every):
@@ -151,8 +159,7 @@ class Keeper:
                 Sample(began, process.pid, memory / 2**20, threads, files, lag, took, int(stale), relaunch)
             )
             if memory > _MEMORY_LIMIT:
-                self.restarts.append(Restart(time.monotonic(), False, f"killed at {memory / 2**20:.0f} MiB"))
-                self.end(signal.SIGKILL)
+                self._condemn(f"it had {memory / 2**20:.0f} MiB")
 
     def _answers(self, path: str, seconds: float) -> str | None:
         try:
