@@ -28,6 +28,8 @@ QUOTA: Body = {
     "spec": {"hard": {"pods": "10", "count/jobs.batch": "60"}},
 }
 _LONG = "never"
+# Only the first trial is drawn at random; the next ones are computed.
+_SOON: Body = {"name": "tpe", "options": {"n_startup_trials": 1}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,11 @@ def numbers(g: Ground) -> Attack:
 
 def choices(g: Ground) -> Attack:
     deep = _nested(300, lambda inner: [inner])
-    odd = [deep, {"a": [1, {"b": None}]}, 10**300, -0.0, "\u0000\u001b[2J", "x" * 10_000, True, 1, 1.0]
-    return Attack([g.study(parameters=[{"name": "x", "type": "categorical", "choices": odd}])])
+    odd = [{"a": [1, {"b": None}]}, 10**300, -0.0, "\u0000\u001b[2J", "x" * 10_000, True, 1, 1.0]
+    made = [g.study(parameters=[{"name": "x", "type": "categorical", "choices": c}]) for c in ([deep], odd, odd[2:])]
+    for number, study in enumerate(made):
+        study["metadata"]["name"] += f"-{number}"
+    return Attack(made)
 
 
 def wide(g: Ground) -> Attack:
@@ -149,7 +154,7 @@ def wide(g: Ground) -> Attack:
     ]
     for one, other in itertools.pairwise(axes):
         other["when"] = {one["name"]: one["choices"][:50]}
-    return Attack([g.study(parameters=axes, sampler={"name": "tpe", "options": {"n_startup_trials": 1}})])
+    return Attack([g.study(parameters=axes, container={"args": []}, sampler=dict(_SOON))])
 
 
 def durations(g: Ground) -> Attack:
