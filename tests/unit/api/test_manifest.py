@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubestudy.api.manifest import MAX_BYTES, documents, load, load_all
+from kubestudy.api.limits import MANIFEST_BYTES
+from kubestudy.api.manifest import documents, load, load_all
 from kubestudy.api.problems import ManifestError
 from support.manifests import LR, manifest
 
@@ -105,7 +106,7 @@ def bomb(levels: int) -> str:
         ("[" * 100_000, "nested too deeply"),
         ("- " * 20_000, "nested too deeply"),
         ("{a: " * 50_000, "nested too deeply"),
-        ("a: " + "x" * MAX_BYTES, "larger than a manifest can be"),
+        ("a: " + "x" * MANIFEST_BYTES.value, "larger than a manifest can be"),
     ],
     ids=["bomb", "brackets", "dashes", "braces", "huge"],
 )

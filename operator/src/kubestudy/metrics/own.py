@@ -69,6 +69,10 @@ class OperatorMetrics:
         self._failures = Counter("kubestudy_trial_failures", "Trials that failed, by reason.", ["reason"], registry=r)
         self._reasons: set[str] = set()
         self.stale_loops = Gauge("kubestudy_stale_loops", "Studies whose loop does not turn any more.", registry=r)
+        self.search_threads = Gauge("kubestudy_search_threads", "Threads for studies' searches.", registry=r)
+        self.stuck_searches = Gauge(
+            "kubestudy_stuck_searches", "Studies with a call to their search that was given up.", registry=r
+        )
         self.loop_lag = Gauge("kubestudy_event_loop_lag_seconds", "How late the event loop runs.", registry=r)
         self.storage_errors = Counter("kubestudy_storage_errors", "Errors of the storage.", registry=r)
         self._shown: dict[tuple[str, str], str] = {}
