@@ -28,6 +28,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fault-every", type=float, default=20, help="seconds between faults; 0: none")
     parser.add_argument("--hostile", default="", help=f"attacks by name: {', '.join(sorted(KINDS))}; or none")
     parser.add_argument("--no-calm", action="store_true", help="leave the phase without hostile tenants out")
+    parser.add_argument("--no-prometheus", action="store_true", help="trials' pods are read to the end")
     parser.add_argument("--sample", type=float, default=1.0, help="seconds between looks at the operator")
     parser.add_argument("--memory", type=float, default=400, help="MiB that the operator may have")
     parser.add_argument("--folder", type=Path, help="where logs and storages are left; a temporary folder if left out")
@@ -46,7 +47,8 @@ def main() -> int:
         return 2
     options = Options(
         given.seconds, given.studies, given.tenants, given.idle, given.seed, given.fault_every,
-        () if alone else hostile, calm=alone or not given.no_calm, beset=not alone, sample=given.sample,
+        () if alone else hostile, prometheus=not given.no_prometheus, calm=alone or not given.no_calm, beset=not alone,
+        sample=given.sample,
     )  # fmt: skip
     cores, size = len(os.sched_getaffinity(0)), psutil.virtual_memory().total / 2**30
     print(f"{platform.machine()}, {cores} cores, {size:.0f} GiB, Python {platform.python_version()}")
