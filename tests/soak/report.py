@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from soak.verdict import Phase, figures, slower, worst_moments
+from soak.verdict import Phase, figures, greatest_rises, slower, worst_moments
 
 _LATE_SECONDS = 0.5
+_LARGE_MIB = 30.0
 
 
 def as_text(phases: Sequence[Phase], wrong: Sequence[str]) -> str:
@@ -39,6 +40,9 @@ def _phase(phase: Phase) -> Iterator[str]:
     for sample, kinds in worst_moments(phase):
         if max(sample.lag, sample.took) > _LATE_SECONDS:
             yield f"  {max(sample.lag, sample.took):.1f} s late during {', '.join(sorted(set(kinds))) or 'nothing'}"
+    for rise, kinds in greatest_rises(phase):
+        if rise > _LARGE_MIB:
+            yield f"  {rise:.0f} MiB more memory within a sample during {', '.join(sorted(set(kinds))) or 'nothing'}"
 
 
 def _comparison(phases: Sequence[Phase]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _SHOWN = 5
 
@@ -190,6 +191,16 @@ def worst_moments(phase: Phase, count: int = 3) -> list[tuple[Sample, list[str]]
     worst = sorted(phase.samples, key=lambda s: max(s.lag, s.took), reverse=True)[:count]
     return [
         (s, [p.kind for p in phase.spells if p.began <= s.at + s.took and p.ended >= s.at - s.lag]) for s in worst
+    ]  # fmt: skip
+
+
+def greatest_rises(phase: Phase, count: int = 3) -> list[tuple[float, list[str]]]:
+    """Return by how many MiB the memory rose most from one sample to the next, and what went on then."""
+    pairs = [(one, other) for one, other in pairwise(phase.samples) if one.pid == other.pid]
+    worst = sorted(pairs, key=lambda pair: pair[1].memory - pair[0].memory, reverse=True)[:count]
+    return [
+        (b.memory - a.memory, [p.kind for p in phase.spells if p.began <= b.at + b.took and p.ended >= a.at])
+        for a, b in worst
     ]  # fmt: skip
 
 
