@@ -135,6 +135,8 @@ class Soak:
             half = functools.partial(self._half, planned, keeper, attackers, ends)
             spells = self._go_through(plan, faults, began, seconds, half if options.prometheus else None)
             self._await(planned, began + seconds * _PATIENCE)
+            if attackers is not None:
+                time.sleep(max(0.0, began + seconds - time.monotonic()))
             took = time.monotonic() - began
             if attackers is not None:
                 attackers.stop()

@@ -15,7 +15,7 @@ TRIALS_A_SECOND = 4.0
 _MEAN_PARALLELISM = 1.5
 _LEAST_SECONDS = 6.0
 # What part of a phase a study would take that nothing disturbs.
-_SHARE = 0.45
+_SHARE = 0.55
 _EVERY_LATE = 10
 _SAMPLERS: Sequence[dict[str, Any]] = ({"name": "random"}, {"name": "tpe", "options": {"n_startup_trials": 4}})
 
