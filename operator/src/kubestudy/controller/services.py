@@ -12,6 +12,7 @@ from kubestudy.cluster.status_writer import Pace
 from kubestudy.controller.quarantine import Quarantine
 from kubestudy.controller.work_pool import WorkPool
 from kubestudy.metrics.own import OperatorMetrics
+from kubestudy.metrics.scrape import Scraper
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive, Record
 from kubestudy.study.steady import steady_clock
@@ -50,6 +51,8 @@ class Services:
         quarantine: The studies that the operator was killed over.
         name: What tells this operator from others of the cluster: its Lease, as namespace/name.
         known: What was found out of the storage and the cluster.
+        confined: Whether expressions read series of their study's namespace alone.
+        scraper: What reads running trials where there is no Prometheus.
     """
 
     api: KubeApi
@@ -67,6 +70,8 @@ class Services:
     quarantine: Quarantine = field(default_factory=Quarantine)
     name: str = ""
     known: Known = field(default_factory=Known)
+    confined: bool = False
+    scraper: Scraper = field(default_factory=Scraper)
 
     @property
     def storage(self) -> str:
