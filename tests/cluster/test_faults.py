@@ -153,8 +153,8 @@ def _writes_of_studies(cluster: Cluster, namespace: str) -> list[bool]:
     writes = [
         entry
         for entry in cluster.audit()
-        if entry["objectRef"].get("namespace") == namespace
-        and entry["verb"] in ("create", "patch", "delete", "update")
+        if entry["verb"] in ("create", "patch", "delete", "update")
+        and entry["objectRef"].get("namespace") == namespace
         and entry["objectRef"]["resource"] != "leases"
     ]
     writes.sort(key=lambda entry: entry["requestReceivedTimestamp"])
