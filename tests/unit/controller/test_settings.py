@@ -61,3 +61,37 @@ def test_headers_that_are_refused_are_not_repeated(
     said = capsys.readouterr().err
     assert "'a b' is no name" in said
     assert "s3cr3t" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:pass/s3cret@prometheus:9090", "http://me:s3cret@:9090", "http://", "http://me:s3cret@prometheus:port",
+     "https://p?password=s3cret", "http://p:99999", "http://p/#x", "http://[::1"],
+)  # fmt: skip
+def test_a_url_that_names_no_server_is_refused_without_its_password(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_operator({"prometheus_url": url}) is Exit.INVALID
+    said = capsys.readouterr().err
+    assert "is no URL of a server" in " ".join(said.split())
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "given", "confined"),
+    [("", None, False), ("team", None, True), ("team", False, False), ("", True, True)],
+)
+def test_expressions_are_confined_in_namespaced_mode_unless_it_is_said_otherwise(
+    namespaces: str, given: bool | None, confined: bool
+) -> None:
+    assert Settings(namespaces=namespaces, prometheus_confine=given).confined is confined
+
+
+def test_an_operator_that_is_told_so_confines_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_CONFINE", "true")
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_NAMESPACE_PARAMETER", "namespace")
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_URL", "http://prometheus:9090")
+    settings = Settings()
+    assert settings.confined
+    assert settings.prometheus is not None
+    assert settings.prometheus.namespace_parameter == "namespace"

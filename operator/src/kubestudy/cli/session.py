@@ -42,7 +42,7 @@ from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.supervisor_process import SupervisorProcess
-from kubestudy.metrics.scrape import ScrapedMetrics
+from kubestudy.metrics.scrape import ScrapedMetrics, Scraper
 from kubestudy.search.history import History, study_names
 from kubestudy.search.search import OptunaSearch, fixed_part, hush_optuna
 from kubestudy.search.search_checks import search_problems
@@ -190,7 +190,8 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
     Returns:
         The study with its status, that status, and whether the run was interrupted.
     """
-    metrics = ScrapedMetrics()
+    scraper = Scraper()
+    metrics = ScrapedMetrics(scraper)
     folder = run.place.folder
     manifest, request = run.study, read_request(folder)
     async with runtime:
@@ -228,7 +229,7 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
         finally:
             for watching in (editing, asking):
                 watching.cancel()
-            metrics.close()
+            await scraper.close()
     return loop.study.model_copy(update={"status": view.status}), view.status, interruption.happened
 
 

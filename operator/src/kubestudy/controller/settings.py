@@ -15,7 +15,7 @@ from kubestudy.api.gpus import GPU_SHARES
 from kubestudy.api.limits import SEARCH_CALL_SECONDS
 from kubestudy.api.text import clean
 from kubestudy.cluster.api import namespace_here
-from kubestudy.metrics.server import Access
+from kubestudy.metrics.server import Access, is_address
 from kubestudy.search.storage import place_in
 
 # RFC 9110, token.
@@ -70,6 +70,21 @@ class Settings(BaseSettings):
             le=3600,
         ),
     ] = 30.0
+    prometheus_confine: Annotated[
+        bool | None,
+        Field(
+            description="Whether studies' promql expressions are made to read series of their own namespace alone, by a"
+            " matcher on the label namespace. Left out: where KUBESTUDY_NAMESPACES is set."
+        ),
+    ] = None
+    prometheus_namespace_parameter: Annotated[
+        str | None,
+        Field(
+            description="The parameter of a query that takes the study's namespace, for a proxy that keeps tenants"
+            " apart by it (prom-label-proxy, OpenShift's tenancy port): namespace.",
+            pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$",
+        ),
+    ] = None
     namespaces: Annotated[
         tuple[str, ...], NoDecode, Field(description="Namespaces to watch; all of them if left out.")
     ] = ()
@@ -108,6 +123,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, given: object) -> object:
         return tuple(filter(None, (n.strip() for n in given.split(",")))) if isinstance(given, str) else given
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def _is_address(cls, given: str | None) -> str | None:
+        if given is not None and not is_address(given):
+            raise ValueError(
+                "is no URL of a server: http://HOST:PORT/PATH; write special characters of a password as %XX"
+            )
+        return given
 
     @field_validator("prometheus_headers", "gpu_resources", mode="before")
     @classmethod
@@ -151,7 +175,13 @@ class Settings(BaseSettings):
             cert_file=self.prometheus_cert_file,
             key_file=self.prometheus_key_file,
             headers=self.prometheus_headers,
+            namespace_parameter=self.prometheus_namespace_parameter,
         )
+
+    @property
+    def confined(self) -> bool:
+        """Whether expressions read series of their study's namespace alone."""
+        return bool(self.namespaces) if self.prometheus_confine is None else self.prometheus_confine
 
     @property
     def storage_place(self) -> Path | str:

@@ -71,8 +71,9 @@ def progress_in(attributes: Mapping[str, Any]) -> Progress:
     kept = attributes.get(ATTR_PROGRESS)
     if kept is None:
         return Progress()
+    clock = kept["clock"]
     return Progress(
-        clock=StudyClock(**kept["clock"]),
+        clock=StudyClock(clock["seconds"], clock["as_of"], clock["paused"]),
         started=kept["started"],
         ending_since=kept["ending_since"],
         completed=kept["completed"],
