@@ -51,7 +51,7 @@ def _prefill(cluster: Cluster, folder: Path, namespace: str, names: list[str], t
             suggestion = search.ask()
             assert suggestion is not None
             search.tell(suggestion.number, Complete((float(suggestion.params["x"]),), {}))
-        journal = Archive(folder / "storage")._journal(record)
+        journal = Archive(folder / "storage").journal(record)
         assert journal is not None
         journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_text("".join(json.dumps(line) + "\n" for line in lines.read_logs(0)))

@@ -71,7 +71,7 @@ def test_a_kill_before_and_after_every_write_loses_nothing_and_repeats_nothing(
     for record in archive.records():
         status = Study(cluster, record.namespace).status
         assert (status["trials"]["total"], status["trials"]["complete"]) == (TRIALS, TRIALS), record
-        storage = open_storage(base / "storage" / record.namespace / f"{record.name}.{record.uid}.log")
+        storage = open_storage(base / "storage" / record.namespace / f"{record.uid}.log")
         history = History(storage, record.study_name, "journal")
         trials = history.study.get_trials(deepcopy=False)
         assert [t.number for t in trials] == list(range(TRIALS))

@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubestudy.api.manifest import MAX_BYTES, documents, load, load_all
+from kubestudy.api.limits import MANIFEST_BYTES
+from kubestudy.api.manifest import documents, load, load_all
 from kubestudy.api.problems import ManifestError
 from support.manifests import LR, manifest
 
@@ -105,7 +106,7 @@ def bomb(levels: int) -> str:
         ("[" * 100_000, "nested too deeply"),
         ("- " * 20_000, "nested too deeply"),
         ("{a: " * 50_000, "nested too deeply"),
-        ("a: " + "x" * MAX_BYTES, "larger than a manifest can be"),
+        ("a: " + "x" * MANIFEST_BYTES.value, "larger than a manifest can be"),
     ],
     ids=["bomb", "brackets", "dashes", "braces", "huge"],
 )
@@ -202,3 +203,10 @@ def test_an_endless_file_is_refused_without_being_read_to_its_end() -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)),
     )
     assert "/dev/zero: " in done.stdout, done.stderr[-300:]
+
+
+@pytest.mark.parametrize("text", ['a: "\\ud800"', '{"a": "\\ud800"}', '"\\udfff": 1'])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match="holds half of a character"):
+        documents(text, "here")
+    assert documents('a: "\\U0001F600"', "here") == [{"a": "\U0001f600"}]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kubestudy.api.expansion import expand, references
 from kubestudy.api.quantity import number_of, seconds_of
+from kubestudy.api.text import clean
 from kubestudy.api.values import Value, as_text, environment_of, same
 from kubestudy.api.yaml_text import bare_words
 
@@ -119,3 +120,32 @@ def test_an_inactive_parameter_is_the_empty_text() -> None:
 def test_words_that_kubectl_takes_for_booleans_are_told_of() -> None:
     (warning,) = bare_words("parameters:\n- {name: y, type: float}\n- {name: 'n', type: float}\n")
     assert warning == 'line 2: kubectl takes a bare y for a boolean: write "y"'
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("as it is: 3 µm, 漢字", "as it is: 3 µm, 漢字"),
+        ("two\nlines\r\nand\ta tab\u2028too", "two lines and a tab too"),
+        ("\x1b[1;31mred\x1b[0m, \x1b]0;a title\x07\x9b2Jcleared", "red, cleared"),
+        ("\x1b\x1b[0m[31mred \x1b", "red \ufffd"),
+        ("\ud800 and \u202e", "\ufffd and \ufffd"),
+        ("", ""),
+    ],
+)
+def test_what_came_from_outside_is_one_printable_line(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+@given(st.text(st.characters(), max_size=300), st.integers(0, 100))
+def test_a_cleaned_text_is_printable_bounded_and_stays_as_it_is(text: str, length: int) -> None:
+    line = clean(text, length)
+    assert line.isprintable()
+    assert len(line) <= length
+    line.encode()
+    assert clean(line, length) == line
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    assert clean("a" * 10_000_000, 10) == "aaaaaaa..."
+    assert clean(" " * 10_000_000, 10) == "..."

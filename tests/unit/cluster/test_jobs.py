@@ -141,3 +141,9 @@ def test_names_are_labels_and_no_two_studies_share_one(study: str, number: int) 
 )
 def test_the_api_servers_paths_become_the_studys(said: str, shown: str) -> None:
     assert in_study(said) == shown
+
+
+def test_a_job_says_which_storage_its_trial_is_recorded_in() -> None:
+    owner = Owner("demo", "ns", UID, template() | {"metadata": {"annotations": {"kubestudy.dev/storage": "forged"}}})
+    made = job_of(owner, spec_of(), TRIAL, "0d1e")
+    assert made["metadata"]["annotations"] == {"kubestudy.dev/storage": "0d1e"}

@@ -35,6 +35,12 @@ def test_none_given_are_the_usual_ones() -> None:
         ("GPU_RESOURCES", '{"a/b": NaN}', "(KUBESTUDY_GPU_RESOURCES): a/b: Input should be"),
         ("GPU_RESOURCES", "[]", "(KUBESTUDY_GPU_RESOURCES): Input should be a valid dictionary"),
         ("PROMETHEUS_HEADERS", "team", "(KUBESTUDY_PROMETHEUS_HEADERS): is no JSON"),
+        ("PROMETHEUS_HEADERS", "[" * 100_000, "(KUBESTUDY_PROMETHEUS_HEADERS): is no JSON"),
+        ("PROMETHEUS_HEADERS", '{"X Scope": "a"}', "'X Scope' is no name of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"": "a"}', "'' is no name of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": "b\\r\\nC: d"}', "the value of A is no value of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": "\\ud800"}', "the value of A is no value of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": 1}', "(KUBESTUDY_PROMETHEUS_HEADERS): A: Input should be a valid string"),
         ("HISTORY_PORT", "x", "--history-port (KUBESTUDY_HISTORY_PORT): Input should be a valid integer"),
     ],
 )
@@ -79,3 +85,13 @@ def test_an_operator_that_is_told_so_confines_expressions(monkeypatch: pytest.Mo
     assert settings.confined
     assert settings.prometheus is not None
     assert settings.prometheus.namespace_parameter == "namespace"
+
+
+def test_headers_that_are_refused_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_HEADERS", '{"Authorization": "Bearer s3cr3t", "a b": "c"}')
+    assert run_operator({}) is Exit.INVALID
+    said = capsys.readouterr().err
+    assert "'a b' is no name" in said
+    assert "s3cr3t" not in said

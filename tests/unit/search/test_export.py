@@ -38,7 +38,7 @@ def test_an_exported_history_is_the_history(archive: Archive, tmp_path: Path) ->
     assert [trial.state for trial in trials] == ["Complete", "Pruned", "Failed", "Running"]
     assert trials[2].reason == "OOMKilled: too big"
     assert [trial.number for trial in copy.best()] == [0]
-    place = archive._journal(RECORD) or f"sqlite:///{tmp_path / 'db'}"
+    place = archive.journal(RECORD) or f"sqlite:///{tmp_path / 'db'}"
     assert trials == History(open_storage(place), RECORD.study_name, "the storage").trials()
 
 
@@ -49,7 +49,7 @@ def test_there_is_no_history_of_what_was_never_there(archive: Archive) -> None:
 def test_a_journal_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.open(RECORD, spec_of()).ask()
-    journal = archive._journal(RECORD)
+    journal = archive.journal(RECORD)
     assert journal is not None
     with journal.open("a") as file:
         file.write('{"op_code": 4, "wor')

@@ -8,6 +8,8 @@ from __future__ import annotations
 LABEL_STUDY = "kubestudy.dev/study"
 LABEL_STUDY_UID = "kubestudy.dev/study-uid"
 LABEL_TRIAL = "kubestudy.dev/trial"
+# On a Job: the identity of the storage that its trial is recorded in.
+ANNOTATION_STORAGE = "kubestudy.dev/storage"
 
 ENV_TRIALS = "KUBESTUDY_TRIALS"
 ENV_STUDY = "KUBESTUDY_STUDY"
@@ -38,8 +40,6 @@ EXITS_NOT_RETRIED = frozenset({EXIT_BAD_PARAMETERS, EXIT_NON_FINITE, EXIT_OUT_OF
 EXIT_STOPPED = 143
 # A shell's codes for what cannot be executed and what cannot be found.
 EXITS_NO_COMMAND = frozenset({126, 127})
-
-TERMINATION_MESSAGE_BYTES = 4096
 
 
 def history_path(namespace: str, name: str, uid: str) -> str:

@@ -9,9 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from kubestudy.api.base import OpenModel
+from kubestudy.api.limits import ARGUMENTS, CONTAINERS, ENVIRONMENT, IMAGE_LENGTH, RESOURCES
 
 TRAINER_CONTAINER = "trainer"
-_TRAINER_IMAGE = re.compile(r"(^|/)kubestudy[/-]trainer([-:@].*)?$")
+_TRAINER_IMAGE = re.compile(r"(?:.*/)?kubestudy[/-]trainer(?:[-:@].*)?", re.DOTALL)
+
+
+Texts = Annotated[list[str], Field(max_length=ARGUMENTS.value)]
+Quantities = Annotated[dict[str, str | int | float], Field(max_length=RESOURCES.value)]
 
 
 class EnvVar(OpenModel):
@@ -25,18 +30,18 @@ class EnvVar(OpenModel):
 class Resources(OpenModel):
     """What a container may use (`core/v1 ResourceRequirements`)."""
 
-    limits: dict[str, str | int | float] = {}
-    requests: dict[str, str | int | float] = {}
+    limits: Quantities = {}
+    requests: Quantities = {}
 
 
 class Container(OpenModel):
     """One container of a trial's pod (`core/v1 Container`)."""
 
     name: Annotated[str, Field(min_length=1)]
-    image: str | None = None
-    command: list[str] = []
-    args: list[str] = []
-    env: list[EnvVar] = []
+    image: Annotated[str | None, Field(max_length=IMAGE_LENGTH.value)] = None
+    command: Texts = []
+    args: Texts = []
+    env: Annotated[list[EnvVar], Field(max_length=ENVIRONMENT.value)] = []
     env_from: list[dict[str, Any]] = []
     working_dir: str | None = None
     resources: Resources = Resources()
@@ -45,7 +50,7 @@ class Container(OpenModel):
 
 def is_trainer_image(image: str | None) -> bool:
     """Tell whether an image is the ready trainer's: `.../kubestudy/trainer:TAG`, under any registry."""
-    return image is not None and _TRAINER_IMAGE.search(image) is not None
+    return image is not None and _TRAINER_IMAGE.fullmatch(image) is not None
 
 
 def runs_ready_trainer(container: Container) -> bool:
@@ -61,7 +66,7 @@ def trainer_among(names: Sequence[str | None]) -> int:
 class PodSpec(OpenModel):
     """A trial's pod (`core/v1 PodSpec`)."""
 
-    containers: Annotated[list[Container], Field(min_length=1)]
+    containers: Annotated[list[Container], Field(min_length=1, max_length=CONTAINERS.value)]
     init_containers: list[dict[str, Any]] = []
     resource_claims: list[dict[str, Any]] = []
     termination_grace_period_seconds: Annotated[int, Field(ge=0)] = 30

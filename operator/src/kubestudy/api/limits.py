@@ -29,7 +29,28 @@ class Limit:
 
 # --- manifests -----------------------------------------------------------------------------------------------------
 
+MANIFEST_BYTES = Limit("a manifest's file", 1024 * 1024, "bytes", "it is refused; about what etcd takes for one object")
+MANIFEST_NODES = Limit("what the aliases of a manifest's file unfold to", 100_000, "values", "it is refused")
+MANIFEST_DEPTH = Limit("how deep a manifest is nested", 100, "levels", "the study is refused: InvalidSpec")
+CONTAINERS = Limit("the containers of a trial's pod", 100, "containers", "the study is refused: InvalidSpec")
+ARGUMENTS = Limit("the command, or the args, of a container", 1000, "texts", "the study is refused: InvalidSpec")
+ENVIRONMENT = Limit("the env of a container", 1000, "variables", "the study is refused: InvalidSpec")
+RESOURCES = Limit("the limits, or the requests, of a container", 100, "resources", "the study is refused: InvalidSpec")
+IMAGE_LENGTH = Limit("the name of an image", 4096, "characters", "the study is refused: InvalidSpec")
+DURATION_LENGTH = Limit("a duration, such as 1h30m", 32, "characters", "the study is refused: InvalidSpec")
 QUANTITY_LENGTH = Limit("a quantity, such as a limit of cpu", 64, "characters", "the study is refused: InvalidSpec")
+EXPANDED_LENGTH = Limit(
+    "what `$(NAME)` unfolds to in a text of a trial's command, args or env on one machine", 128 * 1024, "characters",
+    "the run ends with an error; Linux takes no longer one",
+)  # fmt: skip
+PROBLEMS = Limit("the faults of one manifest", 100, "faults", "the others are told once these are mended")
+NAME_COMPARED = Limit("a wrong name, to say which was meant", 128, "characters", "none is suggested")
+NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "names", "the others are not suggested")
+
+GRID_POINTS = Limit("the points of a grid", 100_000, "points", "the study is refused: InvalidSpec")
+GRID_STEPS = Limit(
+    "what conditions take to count a grid's points", 20_000, "steps", "the study is refused: InvalidSpec"
+)
 
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
@@ -46,6 +67,14 @@ SCRAPES = Limit("trials of all studies that are read at once", 128, "trials", "f
 TRIAL_STEP = Limit(
     "a step that a running trial reports", 2**31 - 1, "steps", "the sample is left out, as a negative one is"
 )
+MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
+TRIAL_METRICS = Limit("the metrics of one termination message", 200, "metrics", "the others are left out")
+CURVE_POINTS = Limit("a curve of a termination message", 1000, "points", "the others are left out")
+METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
+REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
+SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
+LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
+EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
 
 # --- Prometheus ----------------------------------------------------------------------------------------------------
 
@@ -68,7 +97,58 @@ PROMQL_LENGTH = Limit(
 
 # --- storages and other files --------------------------------------------------------------------------------------
 
+RECORD_BYTES = Limit(
+    "a record beside a journal, which says whose it is", 16_384, "bytes", "it is passed over, and the log says so"
+)
+JOURNAL_BYTES = Limit("a journal", 1024**3, "bytes", "it is not opened, and the study says so: StorageUnavailable")
+JOURNAL_LINE_BYTES = Limit("a line of a journal", 8 * 1024**2, "bytes", "the same")
+DATABASE_CONNECTIONS = Limit(
+    "connections to a database, whatever the number of studies",
+    8,
+    "connections",
+    "asks and tells wait for one, half a minute at most",
+)
+
 # --- the operator's own turns --------------------------------------------------------------------------------------
+
+LOG_LINE = Limit("what one log line says", 8192, "characters", "it is cut")
+LOG_TRACEBACK = Limit("an error's traceback in a log", 65536, "characters", "it is cut")
+SEARCH_THREADS = Limit(
+    "threads for the searches of all studies", 8, "threads", "studies take turns: one call each, one after the other"
+)
+SEARCH_SLOW_SECONDS = Limit(
+    "a call to a study's search, such as asking for a trial", 5, "seconds", "another thread takes its thread's place"
+)
+SEARCH_CALL_SECONDS = Limit(
+    "such a call at the longest", 120, "seconds", "the study is Degraded: SearchStuck; it holds this one thread"
+)
+SEARCH_SPARE_THREADS = Limit(
+    "threads held by slow and stuck calls",
+    32,
+    "threads",
+    "where all are stuck, the operator restarts itself in order, and tries these studies last, one at a time",
+)
+ASKS_PER_TURN = Limit("trials asked for in one turn of a study", 32, "trials", "the others in its next turns")
+SECONDS_PER_TURN = Limit("asking in one turn of a study", 1, "seconds", "the others in its next turns")
+STEPS_PER_TURN = Limit(
+    "ends recorded, and trials stopped, dropped or launched again, in one turn of a study",
+    256,
+    "trials",
+    "the others in its next turns",
+)
+SUSPECTS = Limit(
+    "studies that an operator was killed over", 1000, "studies", "the ones with the fewest kills are forgotten"
+)
+TPE_COMPARED = Limit(
+    "what an ask of tpe compares: trials times parameters times candidates",
+    1_500_000,
+    "numbers",
+    "it learns from fewer trials: the best, and the newest",
+)
+_FEWER = "as above"
+TPE_TWO_OBJECTIVES = Limit("trials that tpe learns from, with two objectives", 600, "trials", _FEWER)
+TPE_THREE_OBJECTIVES = Limit("the same, with three objectives", 180, "trials", _FEWER)
+TPE_MANY_OBJECTIVES = Limit("the same, with four objectives or more", 100, "trials", _FEWER)
 
 # --- people who read -----------------------------------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubestudy.api.checks.registry import Checks
+from kubestudy.api.limits import MANIFEST_BYTES
 from kubestudy.api.problems import ManifestError, Problem
 from kubestudy.api.study import KIND, HyperparameterStudy
 from kubestudy.api.validation import validate
-from kubestudy.api.yaml_text import MAX_BYTES, documents
+from kubestudy.api.yaml_text import documents
 
 
 def read_text(path: Path) -> str:
@@ -19,7 +20,7 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1).decode()
+            return file.read(MANIFEST_BYTES.value + 1).decode()
     except FileNotFoundError as error:
         raise ManifestError(str(path), [Problem("", "there is no such file")]) from error
     except UnicodeDecodeError as error:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+from kubestudy.api.limits import MANIFEST_NODES, NAME_COMPARED, NAMES_COMPARED
 
 MAX_LENGTH = 450
 Loc = tuple[str | int, ...]
@@ -33,6 +36,7 @@ class Problem:
 
 
 def _tame(text: str) -> str:
+    text = text[: MAX_LENGTH + 1]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."
@@ -56,13 +60,16 @@ def path_of(loc: Iterable[str | int]) -> str:
     """Write a location as people write it: `("spec", "parameters", 0, "low")` is `spec.parameters[0].low`."""
     path = ""
     for part in loc:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.replace("-", "").replace("_", "").isalnum():
-            path += f".{part}" if path else part
-        else:
-            path += f"[{part!r}]"
+        path = _inner(path, part)
     return path
+
+
+def _inner(path: str, part: str | int) -> str:
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    if part.replace("-", "").replace("_", "").isalnum():
+        return f"{path}.{part}" if path else part
+    return f"{path}[{part!r}]"
 
 
 def in_order(problems: Iterable[Problem], data: Any) -> list[Problem]:
@@ -70,7 +77,7 @@ def in_order(problems: Iterable[Problem], data: Any) -> list[Problem]:
 
     What is missing there has the place of what it is missing from.
     """
-    ranks = {path: rank for rank, path in enumerate(_paths(data, ()))}
+    ranks = {path: rank for rank, path in enumerate(islice(_paths(data, ""), MANIFEST_NODES.value))}
 
     def rank(problem: Problem) -> int:
         path = problem.path
@@ -81,16 +88,28 @@ def in_order(problems: Iterable[Problem], data: Any) -> list[Problem]:
     return sorted(problems, key=rank)
 
 
-def _paths(data: Any, at: Loc) -> Iterator[str]:
-    yield path_of(at)
-    parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, inner in parts:
-        yield from _paths(inner, (*at, key if isinstance(key, int) and isinstance(data, list) else str(key)))
+def _paths(data: Any, at: str) -> Iterator[str]:
+    """Go through the places of a manifest's data that a problem can name: no longer ones."""
+    yield at
+    if len(at) > MAX_LENGTH:
+        return
+    if isinstance(data, dict):
+        for key, inner in data.items():
+            yield from _paths(inner, _inner(at, str(key)))
+    elif isinstance(data, list):
+        for i, inner in enumerate(data):
+            yield from _paths(inner, f"{at}[{i}]")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` was most likely meant to be, or None."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
+    """Return the known name that `name` was most likely meant to be, or None.
+
+    Long names, and more than a few hundred, are not compared: it takes as long as the product of the lengths.
+    """
+    if len(name) > NAME_COMPARED.value:
+        return None
+    short = (candidate for candidate in known if len(candidate) <= NAME_COMPARED.value)
+    by_lower = {candidate.lower(): candidate for candidate in islice(short, NAMES_COMPARED.value)}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
 
@@ -101,4 +120,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = nearest(name, names)
     if near is not None:
         return f"did you mean {near}?"
-    return f"known here: {', '.join(names)}"
+    return f"known here: {', '.join(names[: NAMES_COMPARED.value])}"

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from kubestudy.api.limits import PROBLEMS
 from kubestudy.api.problems import Loc, Problem, nearest, path_of
 from kubestudy.api.sentences import is_slip, missing, refused, unknown, untextual
 from kubestudy.api.study import HyperparameterStudy
@@ -194,7 +196,8 @@ def _read_model(model: type[BaseModel], data: Mapping[Any, Any], at: Loc, found:
             value = UNREAD
         if was_read(value):
             values[attribute] = value
-    found += [Problem(path_of((*at, str(key))), untextual(key)) for key in data if not isinstance(key, str)]
+    keys = (key for key in data if not isinstance(key, str))
+    found += [Problem(path_of((*at, str(key))), untextual(key)) for key in islice(keys, PROBLEMS.value)]
     found += [Problem(path_of((*at, key)), unknown(key, near, fields)) for key, near in misspelt.items()]
     return partial(model, values)
 
@@ -206,7 +209,7 @@ def _misspelt(model: type[BaseModel], data: Mapping[Any, Any]) -> dict[str, str 
     fields only the API server can check.
     """
     fields = _fields(model)
-    others = [key for key in data if isinstance(key, str) and key not in fields]
+    others = list(islice((key for key in data if isinstance(key, str) and key not in fields), PROBLEMS.value))
     if model.model_config.get("extra") == "forbid":
         return {key: nearest(key, fields) for key in others}
     slips = {key: next((name for name in fields if is_slip(key, name)), None) for key in others}

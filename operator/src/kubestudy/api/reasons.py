@@ -81,6 +81,21 @@ class Hindrance(Explained):
     METRICS = "MetricsUnavailable", "Prometheus does not answer, or what a trial serves as its metrics is too long"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
     STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
+    SEARCH_STUCK = (
+        "SearchStuck",
+        (
+            "a call to the study's search did not come back in time: its sampler's options are too costly, or the"
+            " storage hangs; other studies go on"
+        ),
+    )
+    QUARANTINED = (
+        "Quarantined",
+        (
+            "the operator was killed while it worked on this study, which may be why; it is tried again by itself,"
+            " after pauses that grow"
+        ),
+    )
+    STALLED = "StudyStalled", "the study's loop has not turned for five minutes; the operator's log says more"
     INTERNAL = "InternalError", "an error of KubeStudy's own; the log says more"
 
 

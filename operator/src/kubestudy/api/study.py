@@ -13,6 +13,7 @@ from pydantic import Field
 from kubestudy.api.algorithms import NO_PRUNER, PRUNERS, SAMPLERS
 from kubestudy.api.base import Model, OpenModel
 from kubestudy.api.job import JobTemplate
+from kubestudy.api.limits import DURATION_LENGTH
 from kubestudy.api.quantity import DURATION_PATTERN, seconds_of
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.text import alternatives
@@ -29,7 +30,7 @@ MAX_CHOICES = 100
 MAX_CONDITIONS = 4
 
 Goal = Literal["maximize", "minimize"]
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=DURATION_LENGTH.value)]
 Options = Annotated[
     dict[str, Any], Field(description="Options of its own, by the names Optuna gives them.", max_length=32)
 ]

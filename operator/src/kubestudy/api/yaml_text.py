@@ -12,23 +12,18 @@ from typing import Any
 
 import yaml
 
+from kubestudy.api.limits import MANIFEST_BYTES, MANIFEST_DEPTH, MANIFEST_NODES
 from kubestudy.api.problems import ManifestError, Problem
 
-MAX_BYTES = 1024 * 1024  # about what etcd takes for one object
-MAX_NODES = 100_000
-MAX_DEPTH = 100
 _BARE_BOOLEANS = frozenset("yYnN")
 
 _PREFIX = "tag:yaml.org,2002:"
-_RESOLVERS = (
-    ("int", r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
-        r"|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
+_INT = re.compile(r"^([-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*))$")
+_FLOAT = re.compile(
+    r"^([-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+    r"|\.(inf|Inf|INF))|\.(nan|NaN|NAN))$"
 )
+_RESOLVERS = (("int", _INT, "-+0123456789"), ("float", _FLOAT, "-+.0123456789"))
 
 
 # PyYAML's safe loader in Python: its C twin names no column for some faults, and a manifest is short.
@@ -49,7 +44,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _kind, _pattern, _first in _RESOLVERS:
-    _Loader.add_implicit_resolver(_PREFIX + _kind, re.compile(f"^({_pattern})$"), list(_first))
+    _Loader.add_implicit_resolver(_PREFIX + _kind, _pattern, list(_first))
 
 
 def documents(text: str, source: str) -> list[Any]:
@@ -62,8 +57,9 @@ def documents(text: str, source: str) -> list[Any]:
     Raises:
         ManifestError: It is no YAML; the sentence names line and column.
     """
-    if len(text.encode()) > MAX_BYTES:
-        raise ManifestError(source, [Problem("", f"is larger than a manifest can be ({MAX_BYTES // 1024} KiB)")])
+    if len(text.encode()) > MANIFEST_BYTES.value:
+        most = f"{MANIFEST_BYTES.value // 1024} KiB"
+        raise ManifestError(source, [Problem("", f"is larger than a manifest can be ({most})")])
     try:
         found = _read(text)
     except yaml.MarkedYAMLError as error:
@@ -77,8 +73,19 @@ def documents(text: str, source: str) -> list[Any]:
     except RecursionError as error:
         raise ManifestError(source, [Problem("", "is nested too deeply")]) from error
     if any(too_deep(document) for document in found):
-        raise ManifestError(source, [Problem("", f"is nested too deeply: {MAX_DEPTH} levels at most")])
+        raise ManifestError(source, [Problem("", f"is nested too deeply: {MANIFEST_DEPTH.value} levels at most")])
+    if "\\" in text and not _is_text(found):
+        raise ManifestError(source, [Problem("", "holds half of a character: \\ud800 to \\udfff come in pairs")])
     return [document for document in found if document is not None]
+
+
+def _is_text(data: Any) -> bool:
+    """Tell whether UTF-8 can hold data: an escape in quotes can stand for half of a character."""
+    try:
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(text: str) -> list[Any]:
@@ -126,7 +133,7 @@ def _check(root: yaml.Node) -> None:
                 total += sum(size(key) + size(value) for key, value in node.value)
             elif isinstance(node, yaml.SequenceNode):
                 total += sum(size(item) for item in node.value)
-            if total > MAX_NODES:
+            if total > MANIFEST_NODES.value:
                 raise yaml.MarkedYAMLError(None, None, "unfolds to too much for a manifest", node.start_mark)
             open_nodes.discard(id(node))
             sizes[id(node)] = total
@@ -150,7 +157,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
 def too_deep(document: Any) -> bool:
     """Tell whether data are nested deeper than a manifest may be; what walks them could run out of stack."""
     level = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MANIFEST_DEPTH.value):
         level = [
             inner
             for outer in level

@@ -36,6 +36,7 @@ from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpu_pool import GpuPool, find_gpus, gpus_per_trial
+from kubestudy.local.private_files import write_private
 from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch
@@ -103,7 +104,7 @@ def run_session(
         refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
         with _full_disk(place.folder):
             place.record(study.metadata.name, recipe, machine.folder)
-            place.folder.manifest.write_bytes(manifest)
+            write_private(place.folder.manifest, manifest)
         return _run_ready(_Run(study, options, machine, place, search, supervisor))
 
 
@@ -236,7 +237,7 @@ def _keep_manifest(study: HyperparameterStudy, folder: StudyFolder) -> None:
     """Keep what the run goes by from now on, which an edit may be only a part of."""
     try:
         data = study.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        folder.manifest.write_text(yaml.safe_dump(data, sort_keys=False))
+        write_private(folder.manifest, yaml.safe_dump(data, sort_keys=False).encode())
     except OSError as error:
         log.warning("cannot write %s: %s", folder.manifest, error.strerror)
 

@@ -42,13 +42,14 @@ class Owner:
     template: dict[str, Any]
 
 
-def job_of(owner: Owner, spec: StudySpec, trial: Suggestion) -> dict[str, Any]:
+def job_of(owner: Owner, spec: StudySpec, trial: Suggestion, storage: str = "") -> dict[str, Any]:
     """Return the Job of a trial.
 
     Args:
         owner: The study.
         spec: Its spec.
         trial: The trial's number and parameters.
+        storage: The identity of the storage that the trial is recorded in; empty where it has none.
     """
     template = copy.deepcopy(owner.template)
     own = labels(owner.name, owner.uid, trial.number)
@@ -73,7 +74,8 @@ def job_of(owner: Owner, spec: StudySpec, trial: Suggestion) -> dict[str, Any]:
             "name": name,
             "namespace": owner.namespace,
             "labels": {**(written.get("labels") or {}), **own},
-            "annotations": dict(written.get("annotations") or {}),
+            "annotations": (written.get("annotations") or {})
+            | ({contract.ANNOTATION_STORAGE: storage} if storage else {}),
             "ownerReferences": [owner_reference(owner)],
         },
         "spec": job,

@@ -64,6 +64,7 @@ class ClusterRuntime:
         gpus: How many GPUs a trial holds.
         clock: Unix time.
         launched: Told, when a Job that takes an ended one's place is created, how long ago that end was recorded.
+        storage: The identity of the storage that the study's trials are recorded in; empty where it has none.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class ClusterRuntime:
         gpus: float = 0,
         clock: Callable[[], float] = time.time,
         launched: Callable[[float], None] | None = None,
+        storage: str = "",
     ) -> None:
         self._launched = launched
+        self._storage = storage
         # When ends were recorded whose place no launch has taken yet, since the last wait.
         self._ends: list[float] = []
         self.owner = owner
@@ -286,7 +289,7 @@ class ClusterRuntime:
         async def attempt() -> bool:
             try:
                 # Built anew each time: what the API server refuses may be mended meanwhile.
-                made = await self._api.create(jobs, job_of(self.owner, self.spec, suggestion))
+                made = await self._api.create(jobs, job_of(self.owner, self.spec, suggestion, self._storage))
             except ConflictError:
                 return await self._adopt(number, previous)
             self._cache.learn("Job", made)

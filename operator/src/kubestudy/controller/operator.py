@@ -17,10 +17,13 @@ from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
+from kubestudy.controller.quarantine import Quarantine
 from kubestudy.controller.registry import Registry
 from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
 from kubestudy.controller.watching import watch
+from kubestudy.controller.work_notes import WorkNotes
+from kubestudy.controller.work_pool import PoolLimits, WorkPool
 from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
@@ -30,13 +33,15 @@ log = logging.getLogger(__name__)
 
 _LAG_SECONDS = 1.0
 _CRD_SECONDS = 5.0
+_BEAT_SECONDS = 30.0
 
 
 async def operate(settings: Settings) -> bool:
     """Run the operator until SIGTERM or SIGINT.
 
     Returns:
-        Whether it was told to stop; False if it lost its Lease, so that it is to be started again.
+        Whether it was told to stop; False if it lost its Lease, or all its threads are stuck, so that it is to be
+        started again.
 
     Raises:
         ApiError: No cluster is configured.
@@ -51,9 +56,12 @@ async def operate(settings: Settings) -> bool:
     archive = Archive(settings.storage_place, metrics.searched)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
+    quarantine = Quarantine(WorkNotes(settings.work_notes, f".{settings.lease_namespace}.{settings.lease_name}"))
+    pool = WorkPool(quarantine, PoolLimits(seconds=settings.search_seconds))
+    quarantine.crowd = lambda: pool.waiting
     services = Services(
         api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares,
-        confined=settings.confined,
+        pool=pool, quarantine=quarantine, confined=settings.confined,
     )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
@@ -63,7 +71,7 @@ async def operate(settings: Settings) -> bool:
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (
-            (settings.health_port, health_routes(health, metrics), "--health-port"),
+            (settings.health_port, health_routes(health, metrics, services.pool), "--health-port"),
             # A port of its own: roles on a service's proxy tell ports apart, not paths.
             (settings.history_port, history_routes(archive, registry.live), "--history-port"),
         ):
@@ -86,11 +94,12 @@ async def _until_stopped(
 
     if not settings.leader_election:
         await work()
-        return True
+        return not services.pool.exhausted.is_set()
     # Connections of its own: the Lease does not wait for those that the studies use up.
     api = services.api.another()
     try:
-        return await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+        return ordered and not services.pool.exhausted.is_set()
     finally:
         await api.close()
 
@@ -104,13 +113,18 @@ async def _work(
         return
     tasks: list[asyncio.Task[None]] = []
     flush = True
+    services.quarantine.begin()
     try:
         await fill(services.cache, services.api, settings.namespaces)
-        await registry.resync(await list_studies(services.api, settings.namespaces))
+        studies = await list_studies(services.api, settings.namespaces)
+        services.quarantine.only(study["metadata"]["uid"] for study in studies)
+        await registry.resync(studies)
         await registry.clean_up()
         tasks = [
             asyncio.create_task(watch(services.api, services.cache, registry, settings.namespaces, stop)),
             asyncio.create_task(_resync(settings, services, registry)),
+            asyncio.create_task(_watch_beats(health, registry)),
+            asyncio.create_task(_until_exhausted(services.pool)),
         ]
         health.ready = True
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -120,6 +134,8 @@ async def _work(
     finally:
         health.ready = False
         await registry.close(flush=flush)
+        await services.pool.close()
+        services.quarantine.close()
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
@@ -153,6 +169,23 @@ async def _resync(settings: Settings, services: Services, registry: Registry) ->
             log.warning("the regular look at everything failed: %s", error)
         except Exception:
             log.exception("the regular look at everything failed")
+
+
+async def _watch_beats(health: Health, registry: Registry) -> None:
+    """Say of each study whose loop does not turn that it does not; the others have nothing to do with it."""
+    while True:
+        await asyncio.sleep(_BEAT_SECONDS)
+        for uid in health.stale():
+            registry.stalled(uid)
+
+
+async def _until_exhausted(pool: WorkPool) -> None:
+    await pool.exhausted.wait()
+    log.error(
+        "all threads are held by calls to studies' searches that do not come back: restarting; these studies are tried"
+        " last, one at a time: %s",
+        ", ".join(pool.stuck),
+    )
 
 
 async def _watch_lag(metrics: OperatorMetrics) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kubestudy.controller.log_lines import about
@@ -14,6 +15,10 @@ from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial
 
 log = logging.getLogger(__name__)
+
+# Whom the pool takes the look at all histories for; it may take long where there are many.
+_HISTORIES = "histories"
+_HISTORIES_SECONDS = 600.0
 
 
 class Registry:
@@ -50,6 +55,13 @@ class Registry:
         known = self._lives.get(uid)
         return None if known is None else known[0].live
 
+    def stalled(self, uid: str) -> None:
+        """A study's loop does not turn."""
+        known = self._lives.get(uid)
+        if known is not None:
+            with about(known[0].namespace, known[0].name):
+                known[0].stalled()
+
     async def gone(self, uid: str) -> None:
         """A study was deleted."""
         known = self._lives.pop(uid, None)
@@ -75,15 +87,15 @@ class Registry:
 
     async def clean_up(self) -> None:
         """Delete the histories of studies that were deleted while no operator ran, where they were to go."""
-        archive = self._services.archive
+        archive, pool = self._services.archive, self._services.pool
         try:
-            for record in await asyncio.to_thread(archive.records):
+            for record in await pool.call(_HISTORIES, lambda: list(archive.records()), _HISTORIES_SECONDS):
                 # Another operator may keep its studies in the same place.
                 ours = not self._namespaces or record.namespace in self._namespaces
                 if ours and record.history == "Delete" and record.uid not in self._lives:
                     with about(record.namespace, record.name):
                         log.info("deleting the history of the study, which is gone")
-                    await asyncio.to_thread(archive.delete, record)
+                    await pool.call(_HISTORIES, partial(archive.delete, record))
         except StudyError as error:
             log.warning("the histories of deleted studies stay for now: %s", error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,10 +12,14 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubestudy.api.gpus import GPU_SHARES
+from kubestudy.api.limits import SEARCH_CALL_SECONDS
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import namespace_here
 from kubestudy.metrics.server import Access, is_address
 from kubestudy.search.storage import place_in
 
+# RFC 9110, token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Share = Annotated[float, Field(ge=0, le=1024, allow_inf_nan=False)]
 
 
@@ -26,6 +31,22 @@ class Settings(BaseSettings):
     storage: Annotated[
         str, Field(description="Folder of the journals, one a study; or an Optuna RDB URL.", min_length=1)
     ] = "/var/lib/kubestudy"
+    work_folder: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the process' own that outlives it: notes of which studies it works on, for the case"
+            " that one of them gets it killed. Beside the journals if left out; nowhere with a database."
+        ),
+    ] = None
+    search_seconds: Annotated[
+        float,
+        Field(
+            description="Seconds after which a call to a study's search (opening its storage, asking, telling) is given"
+            " up.",
+            ge=1,
+            le=3600,
+        ),
+    ] = SEARCH_CALL_SECONDS.value
     prometheus_url: Annotated[
         str | None,
         Field(description="A Prometheus server; without one trials' pods are scraped.", pattern=r"^https?://"),
@@ -119,8 +140,18 @@ class Settings(BaseSettings):
             return given
         try:
             return json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"is no JSON ({error})") from error
+
+    @field_validator("prometheus_headers")
+    @classmethod
+    def _fit_for_http(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, value in given.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{clean(name, 60)!r} is no name of an HTTP header: use letters, digits and -")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the value of {name} is no value of an HTTP header: use printable ASCII, in one line")
+        return given
 
     @property
     def gpu_shares(self) -> Mapping[str, float]:
@@ -156,3 +187,15 @@ class Settings(BaseSettings):
     def storage_place(self) -> Path | str:
         """The storage as a folder, or as a URL."""
         return place_in(self.storage)
+
+    @property
+    def work_notes(self) -> Path | None:
+        """Where notes of what is worked on are kept; None for nowhere."""
+        if self.work_folder is not None:
+            return self.work_folder
+        return self.storage_place if isinstance(self.storage_place, Path) else None
+
+    @property
+    def operator_name(self) -> str:
+        """What tells this operator from others of the cluster: where its Lease is, and what it is called."""
+        return f"{self.lease_namespace}/{self.lease_name}"

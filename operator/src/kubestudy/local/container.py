@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from kubestudy.api import contract
 from kubestudy.api.expansion import expand
 from kubestudy.api.gpus import gpu_limits
 from kubestudy.api.job import Container, EnvVar, is_trainer_image, runs_ready_trainer
+from kubestudy.api.limits import EXPANDED_LENGTH
 from kubestudy.api.problems import Problem
 from kubestudy.api.quantity import number_of
 from kubestudy.api.study import HyperparameterStudy, StudySpec
@@ -226,8 +228,11 @@ def execution_of(
         port: The loopback port for its `/metrics`; None for no server.
         message: The file of its termination message.
         checkpoint: The folder of its checkpoints.
+
+    Raises:
+        ValueError: One of its texts unfolds to more than a program can be given.
     """
-    spec = study.spec
+    spec, most = study.spec, EXPANDED_LENGTH.value
     container = spec.job_template.spec.template.spec.trainer
     inherited = {k: v for k, v in machine.environment.items() if k in _INHERITED or k.startswith("LC_")}
     inherited["PATH"] = search_path(machine)
@@ -246,15 +251,15 @@ def execution_of(
     pod_name = f"{study.metadata.name}-{trial.number}"
     namespace = study.metadata.namespace or "default"
     own: dict[str, str] = {}
+    visible = ChainMap(own, known)
     for variable in container.env:
         value = _value(variable, pod_name, namespace, study.metadata.name, machine)
         if value is not None:
-            own[variable.name] = expand(value, {**known, **own})
-    visible = {**known, **own}
+            own[variable.name] = expand(value, visible, most)
     command = machine.command or tuple(container.command)
     folder = working_folder(container, machine)
-    args = tuple(expand(arg, visible) for arg in container.args)
-    argv = (*(expand(part, visible) for part in command), *args) if command else None
+    args = tuple(expand(arg, visible, most) for arg in container.args)
+    argv = (*(expand(part, visible, most) for part in command), *args) if command else None
     # What KubeStudy sets goes last: a container's own env cannot hide it.
     return Execution(
         argv=argv,

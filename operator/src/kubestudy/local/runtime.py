@@ -193,15 +193,18 @@ class LocalRuntime:
         folder = self._folder.trial(number)
         folder.prepare(dict(trial.suggestion.params))
         port = _free_port()
-        execution = execution_of(
-            self._study,
-            trial.suggestion,
-            self._machine,
-            gpus=gpus,
-            port=port,
-            message=folder.message.absolute(),
-            checkpoint=folder.checkpoint.absolute(),
-        )
+        try:
+            execution = execution_of(
+                self._study,
+                trial.suggestion,
+                self._machine,
+                gpus=gpus,
+                port=port,
+                message=folder.message.absolute(),
+                checkpoint=folder.checkpoint.absolute(),
+            )
+        except ValueError as error:
+            raise StudyError(f"trial {number} cannot be started: {error}") from error
         order = Start(
             number=number,
             attempt=trial.attempt,

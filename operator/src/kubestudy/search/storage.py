@@ -5,34 +5,41 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import BaseJournalBackend
 
 from kubestudy.search.batched_journal import BatchedJournal, BatchedJournalStorage
+from kubestudy.search.journal_file import check_size, cut_torn_line
+from kubestudy.search.journal_lock import JournalLock
 from kubestudy.search.optuna_internals import raised_in_storage
+from kubestudy.search.sound import DamagedRecordError
 from kubestudy.study.ports import StudyError
 
-# A writer that was killed leaves its lock behind; nobody holds it for anywhere near as long.
-_LOCK_GRACE_SECONDS = 5
-# A password before the last @ (it may hold an @ itself), and passwords among the options.
-_PASSWORDS = (
-    (re.compile(r"(://[^:/@\s]*:)\S*@"), r"\1***@"),
-    (re.compile(r"([?&][^=\s&]*password=)[^&\s]+", re.IGNORECASE), r"\1***"),
-)
+# Where the password of a URL begins, and those among its options. No part of them can be read in two ways.
+_WORD = re.compile(r"\S+")
+_BEFORE_PASSWORD = re.compile(r"://[^:/@\s]*+:")
+_PASSWORD_OPTION = re.compile(r"([?&][^=\s&?]*password=)[^&\s]+", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """Return a text with the password of any storage URL in it replaced by `***`."""
-    for pattern, replacement in _PASSWORDS:
-        text = pattern.sub(replacement, text)
-    return text
+    """Return a text with the passwords of storage URLs in it replaced by `***`, in time that grows with its length."""
+    if "://" in text:
+        text = _WORD.sub(_masked_word, text)
+    return _PASSWORD_OPTION.sub(r"\1***", text)
+
+
+def _masked_word(word: re.Match[str]) -> str:
+    """Mask what stands between a URL's first colon and its last @: a password may hold an @ itself."""
+    url = word[0]
+    before, end = _BEFORE_PASSWORD.search(url), url.rfind("@")
+    return url if before is None or end < before.end() else f"{url[: before.end()]}***{url[end:]}"
 
 
 def has_password(url: str) -> bool:
@@ -55,15 +62,26 @@ def storage_errors(where: str) -> Iterator[None]:
         raise StudyError(f"the storage {where} cannot be used: {_remedy(error)}") from error
     except optuna.exceptions.StorageInternalError as error:
         cause = error.__cause__ or error
-        raise StudyError(f"the storage {where} does not answer: {_first_line(cause)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        raise StudyError(f"the storage {where} does not answer: {first_line(cause)}") from error
+    except _database_errors() as error:
+        raise StudyError(f"the storage {where} does not answer: {first_line(error)}") from error
+    except DamagedRecordError as error:
+        raise StudyError(f"the storage {where} is damaged: {error}; put a backup in its place") from error
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         if not raised_in_storage(error):
             raise
-        what = f"{type(error).__name__}: {_first_line(error)}"
+        what = f"{type(error).__name__}: {first_line(error)}"
         raise StudyError(f"the storage {where} is damaged, or is no storage of Optuna's ({what})") from error
 
 
-def _first_line(error: BaseException) -> str:
+def _database_errors() -> tuple[type[BaseException], ...]:
+    """Return what SQLAlchemy raises; nothing where it was never imported, since only databases need it."""
+    found = sys.modules.get("sqlalchemy.exc")
+    return () if found is None else (found.SQLAlchemyError,)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without passwords."""
     return next(iter(masked(str(error)).strip().splitlines()), type(error).__name__)
 
 
@@ -94,28 +112,17 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
     if isinstance(place, Path):
         with storage_errors(str(place)):
             place.parent.mkdir(parents=True, exist_ok=True)
+            check_size(place)
             if sole_writer:
-                _cut_torn_line(place)
+                cut_torn_line(place)
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
-            path = str(place.resolve())
-            lock = JournalFileSymlinkLock(path, grace_period=_LOCK_GRACE_SECONDS)
-            return BatchedJournalStorage(BatchedJournal(path, lock))
-    return _open_database(place)
+            path = place.resolve()
+            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path)))
+    # A fifth of a second that journals do not need.
+    from kubestudy.search.database_engine import open_database  # noqa: PLC0415
 
-
-def _open_database(url: str) -> BaseStorage:
-    import sqlalchemy.exc  # noqa: PLC0415  (a fifth of a second that journals do not need)
-
-    with storage_errors(masked(url)):
-        try:
-            return RDBStorage(url)
-        except ImportError as error:
-            raise StudyError(
-                f"the storage {masked(url)} needs a database driver that is not installed ({error.name or error}):"
-                " install it beside kubestudy, for instance psycopg[binary] for PostgreSQL"
-            ) from error
-        except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
-            raise StudyError(f"the storage {masked(url)} cannot be opened: {_first_line(error)}") from error
+    with storage_errors(masked(place)):
+        return open_database(place)
 
 
 class JournalLines(BaseJournalBackend):
@@ -149,29 +156,5 @@ def storage_of(journal: bytes, where: str) -> BaseStorage:
     """
     try:
         return JournalStorage(JournalLines(journal))
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise StudyError(f"the history {where} is no journal of Optuna's") from error
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Take away a last line that a crash or a full disk cut short: its record was never acknowledged.
-
-    Left there, the next record would be appended to it and make the journal unreadable. The caller is the only writer.
-    """
-    try:
-        with journal.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return
-            start, kept = size, 0
-            while start > 0 and not kept:
-                start = max(0, start - 65536)
-                file.seek(start)
-                at = file.read(min(65536, size - start)).rfind(b"\n")
-                kept = start + at + 1 if at >= 0 else 0
-            file.truncate(kept)
-    except FileNotFoundError:
-        return

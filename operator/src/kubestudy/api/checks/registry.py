@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from kubestudy.api.limits import PROBLEMS
 from kubestudy.api.problems import Problem
 from kubestudy.api.reading import UNREAD, complete, partial, readable, was_read
 from kubestudy.api.study import StudySpec
@@ -47,7 +49,7 @@ class Check:
         """
         if any(_within(problem.path, f"spec.{to_camel(part)}") for part in self.sound for problem in found):
             return []
-        return list(self.look(spec))
+        return list(islice(self.look(spec), PROBLEMS.value))
 
 
 @dataclass(frozen=True, slots=True)

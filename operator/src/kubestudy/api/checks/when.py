@@ -10,7 +10,7 @@ from kubestudy.api.checks.registry import each, each_beside, once
 from kubestudy.api.problems import Problem, did_you_mean, nearest, path_of
 from kubestudy.api.reading import entries, readable
 from kubestudy.api.study import Parameter, StudySpec
-from kubestudy.api.values import Value, as_text, same
+from kubestudy.api.values import Value, as_text
 
 
 @each_beside("parameters", "name", "when?", spec=("parameters.name",))
@@ -54,8 +54,9 @@ def values_are_choices(at: str, parameter: Parameter, spec: StudySpec) -> Iterat
     """Find a condition's value that is no choice of the parameter it names."""
     for parent in _parents(parameter, spec):
         if parent.type == "categorical" and parent.choices is not None:
+            choices = {(type(choice), choice) for choice in parent.choices}
             for i, value in _values(parameter, parent):
-                if not any(same(value, choice) for choice in parent.choices):
+                if (type(value), value) not in choices:
                     yield _no_value(f"{_place(at, parent.name)}[{i}]", value, parent, _choices(parent.choices, value))
 
 
