@@ -135,7 +135,7 @@ def test_a_refusals_text_is_cut_and_has_no_line_breaks() -> None:
 
 
 def test_an_answer_is_read_up_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ANSWER_BYTES", replace(module.ANSWER_BYTES, value=100_000))
+    monkeypatch.setattr(module, "API_ANSWER_BYTES", replace(module.API_ANSWER_BYTES, value=100_000))
     server = Server((200, json.dumps({"kind": "x" * 200_000})))
     with pytest.raises(AnswerTooLargeError, match="longer than 100000 bytes"):
         server.run(lambda api: api.get(JOBS))

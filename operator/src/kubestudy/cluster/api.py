@@ -22,7 +22,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import OpenApiException
 
 from kubestudy import __version__
-from kubestudy.api.limits import ANSWER_BYTES, HISTORY_BYTES, REFUSAL_BYTES
+from kubestudy.api.limits import API_ANSWER_BYTES, HISTORY_BYTES, REFUSAL_BYTES
 from kubestudy.cluster.answers import (
     RETRY_AFTER_LIMIT,
     AnswerTooLargeError,
@@ -233,7 +233,7 @@ class KubeApi:
             response = asked.response
             try:
                 good = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
-                bound = (most or ANSWER_BYTES.value) if good else REFUSAL_BYTES.value
+                bound = (most or API_ANSWER_BYTES.value) if good else REFUSAL_BYTES.value
                 data = await _read(response, bound, whole=good)
             finally:
                 response.close()

@@ -63,12 +63,13 @@ async def operate(settings: Settings) -> bool:
     quarantine.crowd = lambda: pool.waiting
     services = Services(
         api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares,
-        pool=pool, quarantine=quarantine,
+        pool=pool, quarantine=quarantine, confined=settings.confined,
     )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(api.close)
+        ends.push_async_callback(services.scraper.close)
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (

@@ -44,7 +44,7 @@ class JournalLock(JournalFileSymlinkLock):
     def __init__(
         self, journal: Path, wait: float = WAIT_SECONDS, before_write: Callable[[], None] | None = None
     ) -> None:
-        super().__init__(str(journal), grace_period=GRACE_SECONDS)
+        super().__init__(str(journal), grace_period=None)  # which only its own way of waiting needs
         self._before_write = before_write
         self._journal = journal
         self._link = Path(f"{journal}.lock")
@@ -112,6 +112,8 @@ class JournalLock(JournalFileSymlinkLock):
         return known.st_ino, known.st_mtime_ns
 
     def _take_away(self) -> None:
+        if self._link.is_dir() and not self._link.is_symlink():
+            raise StudyError(f"{self._link} is no lock but a folder: move it away")
         aside = Path(f"{self._link}{uuid.uuid4()}.rename")
         try:
             self._link.rename(aside)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +16,12 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from kubestudy.search.batched_journal import BatchedJournal, BatchedJournalStorage
-from kubestudy.search.journal_lock import JournalLock, locked
+from kubestudy.search.journal_file import check_size, cut_torn_line
+from kubestudy.search.journal_lock import JournalLock
 from kubestudy.search.optuna_internals import raised_in_storage
+from kubestudy.search.sound import DamagedRecordError
 from kubestudy.study.ports import StudyError
 
-_PIECE_BYTES = 2**16
 # Where the password of a URL begins, and those among its options. No part of them can be read in two ways.
 _WORD = re.compile(r"\S+")
 _BEFORE_PASSWORD = re.compile(r"://[^:/@\s]*+:")
@@ -65,7 +65,9 @@ def storage_errors(where: str) -> Iterator[None]:
         raise StudyError(f"the storage {where} does not answer: {first_line(cause)}") from error
     except _database_errors() as error:
         raise StudyError(f"the storage {where} does not answer: {first_line(error)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+    except DamagedRecordError as error:
+        raise StudyError(f"the storage {where} is damaged: {error}; put a backup in its place") from error
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         if not raised_in_storage(error):
             raise
         what = f"{type(error).__name__}: {first_line(error)}"
@@ -113,8 +115,9 @@ def open_storage(
     if isinstance(place, Path):
         with storage_errors(str(place)):
             place.parent.mkdir(parents=True, exist_ok=True)
+            check_size(place)
             if sole_writer:
-                _cut_torn_line(place, before_write)
+                cut_torn_line(place, before_write)
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = place.resolve()
             return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path, before_write=before_write)))
@@ -156,42 +159,5 @@ def storage_of(journal: bytes, where: str) -> BaseStorage:
     """
     try:
         return JournalStorage(JournalLines(journal))
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise StudyError(f"the history {where} is no journal of Optuna's") from error
-
-
-def _cut_torn_line(journal: Path, before_write: Callable[[], None] | None) -> None:
-    """Take away a last line that a crash or a full disk cut short: its record was never acknowledged.
-
-    Left there, the next record would be appended to it and make the journal unreadable. What looks like it may be a
-    line that another process is just writing: it is looked at again under the lock.
-    """
-    if _whole_size(journal) is None:
-        return
-    with locked(journal):
-        whole = _whole_size(journal)
-        if whole is not None:
-            if before_write is not None:
-                before_write()
-            os.truncate(journal, whole)
-
-
-def _whole_size(journal: Path) -> int | None:
-    """Return the size of a journal without its last line, if that is torn; else None."""
-    try:
-        with journal.open("rb") as file:
-            size = start = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return None
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return None
-            while start > 0:
-                start, end = max(0, start - _PIECE_BYTES), start
-                file.seek(start)
-                at = file.read(end - start).rfind(b"\n")
-                if at >= 0:
-                    return start + at + 1
-            return 0
-    except FileNotFoundError:
-        return None
