@@ -14,7 +14,7 @@ from kubestudy.api.crd import definition
 from kubestudy.api.limits import LIMITS
 from kubestudy.controller.settings import Settings
 from kubestudy.search.classes import class_of
-from kubestudy.search.options import options_of, type_name
+from kubestudy.search.options import bound_text, options_of, type_name
 
 FOLDER = Path(__file__).parent / "reference"
 SECURITY = Path(__file__).parent / "security.md"
@@ -104,13 +104,14 @@ def _options(algorithm: SamplerAlgorithm | PrunerAlgorithm, taken: Set[str]) -> 
     if not known and not wraps:
         return []
     lines = ["", f"### {algorithm.name}", "", f"`{algorithm.target}`", ""]
-    lines += ["| option | type | default |", "|---|---|---|"]
+    lines += ["| option | type | default | bounds |", "|---|---|---|---|"]
     if wraps:
-        lines.append(f"| `{wraps}` | another pruner: `{{name: ..., options: {{...}}}}` | |")
+        lines.append(f"| `{wraps}` | another pruner: `{{name: ..., options: {{...}}}}` | | |")
     defaults = inspect.signature(class_of(algorithm)).parameters
     for name, hint in known.items():
+        bound = bound_text(algorithm.bounds[name]) if name in algorithm.bounds else ""
         default = "required" if name in algorithm.required else f"`{json.dumps(defaults[name].default)}`"
-        lines.append(f"| `{name}` | {type_name(hint).replace('|', 'or')} | {default} |")
+        lines.append(f"| `{name}` | {type_name(hint).replace('|', 'or')} | {default} | {bound} |")
     return lines
 
 

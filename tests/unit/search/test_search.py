@@ -12,9 +12,9 @@ import pytest
 from kubestudy.api.study import StudySpec
 from kubestudy.planning.clock import StudyClock
 from kubestudy.planning.plan import StopCause
+from kubestudy.search.grid import Grid
 from kubestudy.search.history import History
 from kubestudy.search.search import OptunaSearch, hush_optuna
-from kubestudy.search.space import grid
 from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
 from kubestudy.study.progress import Progress
@@ -182,7 +182,7 @@ def test_values_keep_their_types_through_the_storage(place: Path | str) -> None:
 )
 def test_a_grid_ends_with_each_point_tried_once_across_restarts(journal: Path, parameters: Any) -> None:
     spec = spec_of(parameters=parameters, sampler={"name": "grid", "seed": 1}, budget={})
-    expected = {tuple(sorted(point.items())) for point in grid(spec.parameters)}
+    expected = {tuple(sorted(point.items())) for point in Grid(spec.parameters)}
     tried = []
     for _ in range(len(expected) + 2):
         search = reopen(spec, journal)
@@ -204,7 +204,7 @@ def test_a_grid_point_lost_in_a_crash_is_not_lost(journal: Path) -> None:
     seen = [u.suggestion.params for u in search.unfinished()]
     while (suggestion := search.ask()) is not None:
         seen.append(suggestion.params)
-    assert sorted(map(str, seen)) == sorted(map(str, grid(spec.parameters)))
+    assert sorted(map(str, seen)) == sorted(map(str, Grid(spec.parameters)))
 
 
 def pruning(spec: StudySpec, place: Path) -> OptunaSearch:

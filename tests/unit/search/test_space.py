@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from kubestudy.api.study import Parameter
 from kubestudy.api.values import Value
+from kubestudy.search.grid import Grid
 from kubestudy.search.rungs import rung
 from kubestudy.search.search_checks import search_problems
-from kubestudy.search.space import grid, in_tree_order, is_active
+from kubestudy.search.space import in_tree_order, is_active
 from support.manifests import LAYERS, LOSS, LR, OPTIMIZER, spec_of
 
 MOMENTUM = {"name": "momentum", "type": "float", "low": 0.0, "high": 0.9, "step": 0.3, "when": {"optimizer": ["sgd"]}}
@@ -37,7 +38,7 @@ def test_a_condition_holds_for_the_listed_values_only(params: dict[str, Value], 
 
 
 def test_a_conditional_grid_has_no_point_twice() -> None:
-    points = [tuple(sorted(point.items())) for point in grid(space(OPTIMIZER, MOMENTUM))]
+    points = [tuple(sorted(point.items())) for point in Grid(space(OPTIMIZER, MOMENTUM))]
     assert len(set(points)) == len(points) == 5
 
 
@@ -46,7 +47,7 @@ def test_a_conditional_grid_has_no_point_twice() -> None:
     [(0.0, 0.3, 0.1, 4), (0.0, 1.0, 0.1, 11), (0.1, 0.7, 0.2, 4), (0.0, 1.0, 0.3, 4), (1e-4, 3e-4, 1e-4, 3)],
 )
 def test_a_grid_of_floats_ends_at_high_and_never_passes_it(low: float, high: float, step: float, count: int) -> None:
-    values = [p["x"] for p in grid(space({"name": "x", "type": "float", "low": low, "high": high, "step": step}))]
+    values = [p["x"] for p in Grid(space({"name": "x", "type": "float", "low": low, "high": high, "step": step}))]
     assert len(values) == count
     assert all(isinstance(v, float) and low <= v <= high for v in values)
 
@@ -95,7 +96,7 @@ def test_the_grid_is_every_combination_of_what_is_active(parameters: list[dict[s
             )
 
         expected.add(tuple(sorted((n, repr(v)) for n, v in chosen.items() if active(n))))
-    found = [tuple(sorted((n, repr(v)) for n, v in point.items())) for point in grid(space(*parameters))]
+    found = [tuple(sorted((n, repr(v)) for n, v in point.items())) for point in Grid(space(*parameters))]
     rounded = {tuple((n, v[:5]) for n, v in point) for point in expected}
     assert len(found) == len(set(found)) == len(expected)
     assert {tuple((n, v[:5]) for n, v in point) for point in found} == rounded
@@ -141,15 +142,24 @@ def test_the_grid_is_every_combination_of_what_is_active(parameters: list[dict[s
         ({"pruner": {"name": "percentile"}}, "spec.pruner.options.percentile", "is required"),
         (
             {"pruner": {"name": "percentile", "options": {"percentile": 200.0}}},
-            "spec.pruner.options",
-            "percentile refuses them",
+            "spec.pruner.options.percentile",
+            "200.0 is out of bounds: write a number from 0 to 100",
         ),
         (
             {"pruner": {"name": "median", "options": {"n_warmup": 3}}},
             "spec.pruner.options.n_warmup",
             "interval_steps, n_min_trials, n_startup_trials, n_warmup_steps",
         ),
-        ({"pruner": {"name": "median", "options": {"n_warmup_steps": -1}}}, "spec.pruner.options", "refuses them"),
+        (
+            {"pruner": {"name": "median", "options": {"n_warmup_steps": -1}}},
+            "spec.pruner.options.n_warmup_steps",
+            "-1 is out of bounds: write a number from 0 to 1e+12",
+        ),
+        (
+            {"pruner": {"name": "successivehalving", "options": {"bootstrap_count": 1}}},
+            "spec.pruner.options",
+            "successivehalving refuses them",
+        ),
         ({"pruner": {"name": "patient"}}, "spec.pruner.options.patience", "is required"),
         (
             {"pruner": {"name": "patient", "options": {"patience": 2, "wrapped_pruner": {"name": "medain"}}}},

@@ -12,6 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """From where to where an option's number goes, both included.
+
+    Options are given to Optuna as they are, and some of them can take all the memory and time there is, or make it fail
+    in the middle of a study. Within these bounds no option makes an ask, or a report, slower by more than 50 ms or
+    larger by more than 50 MiB, whatever the others are.
+
+    Attributes:
+        low: The least.
+        high: The most.
+    """
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high  # also false for what is no number
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
     """What samplers and pruners have in common.
@@ -21,12 +41,14 @@ class Algorithm:
         target: Its class, by module and name.
         meaning: A sentence for the reference.
         required: The options that a manifest has to set.
+        bounds: The bound of every option that takes a number.
     """
 
     name: str
     target: str
     meaning: str
     required: frozenset[str] = frozenset()
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +81,34 @@ class PrunerAlgorithm(Algorithm):
     wraps: str | None = None
 
 
+_TRIALS = Bound(0, 100_000)
+_STEPS = Bound(0, 10**12)
+_RESOURCE = Bound(1, 10**12)
+# A rung's step is resource times factor to the power of rate and rung, a whole number of any length.
+_FACTOR = Bound(2, 1_000)
+_RATE = Bound(0, 40)
+_MEDIAN = {
+    "n_startup_trials": _TRIALS,
+    "n_warmup_steps": _STEPS,
+    "interval_steps": Bound(1, 10**12),
+    "n_min_trials": Bound(1, 100_000),
+}
+
 SAMPLERS: Mapping[str, SamplerAlgorithm] = {
     algorithm.name: algorithm
     for algorithm in (
         SamplerAlgorithm(
             name="tpe",
-            target="optuna.samplers.TPESampler",
+            target="kubestudy.search.tpe_sampler.BoundedTPESampler",
             meaning="Learns which parameters good trials have in common: the tree-structured Parzen estimator.",
             constraints=True,
             # Without them, whatever is conditional is left out of the joint model (Optuna's TPESampler, `group`).
             if_conditional={"multivariate": True, "group": True},
+            bounds={
+                "prior_weight": Bound(1e-3, 1e3),
+                "n_startup_trials": _TRIALS,
+                "n_ei_candidates": Bound(1, 100),
+            },
         ),
         SamplerAlgorithm(
             name="random",
@@ -98,28 +138,43 @@ PRUNERS: Mapping[str, PrunerAlgorithm] = {
             name="median",
             target="optuna.pruners.MedianPruner",
             meaning="Stops a trial whose best value so far is worse than the median of the others at the same step.",
+            bounds=_MEDIAN,
         ),
         PrunerAlgorithm(
             name="percentile",
             target="optuna.pruners.PercentilePruner",
             meaning="As median, with another share of trials kept.",
             required=frozenset({"percentile"}),
+            bounds={"percentile": Bound(0, 100), **_MEDIAN},
         ),
         PrunerAlgorithm(
             name="successivehalving",
             target="optuna.pruners.SuccessiveHalvingPruner",
             meaning="Lets the best share of trials go on from each rung to the next (ASHA).",
+            bounds={
+                "min_resource": _RESOURCE,
+                "reduction_factor": _FACTOR,
+                "min_early_stopping_rate": _RATE,
+                "bootstrap_count": _TRIALS,
+            },
         ),
         PrunerAlgorithm(
             name="hyperband",
             target="optuna.pruners.HyperbandPruner",
             meaning="Successive halving in several brackets, from eager to patient.",
+            bounds={
+                "min_resource": _RESOURCE,
+                "max_resource": _RESOURCE,
+                "reduction_factor": _FACTOR,
+                "bootstrap_count": _TRIALS,
+            },
         ),
         PrunerAlgorithm(
             name="patient",
             target="optuna.pruners.PatientPruner",
             meaning="Stops a trial that did not improve for some steps, or asks another pruner then.",
             required=frozenset({"patience"}),
+            bounds={"patience": _STEPS, "min_delta": Bound(0, 1e100)},
             wraps="wrapped_pruner",
         ),
     )

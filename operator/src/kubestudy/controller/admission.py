@@ -23,8 +23,8 @@ from kubestudy.controller.inbox import Version
 from kubestudy.controller.services import Services
 from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict
 from kubestudy.controller.work_pool import StuckError
+from kubestudy.metrics.answers import PrometheusError
 from kubestudy.metrics.expressions import PrometheusEvaluator
-from kubestudy.metrics.server import PrometheusError
 from kubestudy.search.search_checks import search_problems
 from kubestudy.study.measuring import NO_EVALUATOR
 from kubestudy.study.ports import ExpressionEvaluator, Trouble
@@ -112,8 +112,9 @@ def _evaluator(owner: Owner, spec: StudySpec, services: Services) -> PrometheusE
         return None
     job = partial(job_name, owner.name, owner.uid)
     return PrometheusEvaluator(
-        services.prometheus, spec.expressions, owner.namespace, owner.name, job, services.settling
-    )
+        services.prometheus, spec.expressions, owner.namespace, owner.name, job, services.settling,
+        confined=services.confined,
+    )  # fmt: skip
 
 
 def internal_error(error: Exception) -> Trouble:

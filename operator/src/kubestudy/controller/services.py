@@ -12,6 +12,7 @@ from kubestudy.cluster.status_writer import Pace
 from kubestudy.controller.quarantine import Quarantine
 from kubestudy.controller.work_pool import WorkPool
 from kubestudy.metrics.own import OperatorMetrics
+from kubestudy.metrics.scrape import Scraper
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive, Record
 from kubestudy.study.steady import steady_clock
@@ -37,6 +38,8 @@ class Services:
         quarantine: The studies that the operator was killed over.
         storage: The storage's identity; empty where it is not known.
         cluster: The cluster's identity, the uid of the namespace kube-system; empty where it may not be read.
+        confined: Whether expressions read series of their study's namespace alone.
+        scraper: What reads running trials where there is no Prometheus.
     """
 
     api: KubeApi
@@ -54,6 +57,8 @@ class Services:
     quarantine: Quarantine = field(default_factory=Quarantine)
     storage: str = ""
     cluster: str = ""
+    confined: bool = False
+    scraper: Scraper = field(default_factory=Scraper)
 
     def record(self, namespace: str, name: str, uid: str, history: str) -> Record:
         """Return what the storage knows a study by.

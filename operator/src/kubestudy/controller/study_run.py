@@ -47,14 +47,13 @@ class StudyRun:
         """
         search = await self._open()
         # Nothing is awaited from here to the loop's first step: what came meanwhile is what it begins with.
-        runtime, metrics, loop = self._make(search)
+        runtime, loop = self._make(search)
         self._parts = loop, runtime
         try:
             return (await loop.run()).status.observed_generation or 0
         finally:
             self._parts = None
             self._reporter.ended()
-            metrics.close()
             await runtime.close()
 
     async def renew(self, runnable: Runnable) -> None:
@@ -87,7 +86,7 @@ class StudyRun:
             )
         return search
 
-    def _make(self, search: OptunaSearch) -> tuple[ClusterRuntime, PrometheusMetrics | ScrapedMetrics, StudyLoop]:
+    def _make(self, search: OptunaSearch) -> tuple[ClusterRuntime, StudyLoop]:
         services, runnable, status = self._services, self.runnable, self._reporter.status
         runtime = ClusterRuntime(
             runnable.owner,
@@ -105,11 +104,12 @@ class StudyRun:
             runnable.study, search, runtime, metrics, self._reporter, services.clock, before, runnable.evaluator,
             self._worker,
         )  # fmt: skip
-        return runtime, metrics, loop
+        return runtime, loop
 
     def _metrics(self) -> PrometheusMetrics | ScrapedMetrics:
         owner, server = self.runnable.owner, self._services.prometheus
         if server is None:
-            return ScrapedMetrics(interval=_SCRAPE_SECONDS)
+            return ScrapedMetrics(self._services.scraper, interval=_SCRAPE_SECONDS)
         prefix = job_prefix(owner.name, owner.uid)
-        return PrometheusMetrics(server, owner.namespace, prefix, gpus=self.runnable.gpus > 0)
+        named = self.runnable.study.spec.metric_names
+        return PrometheusMetrics(server, owner.namespace, prefix, named, gpus=self.runnable.gpus > 0)

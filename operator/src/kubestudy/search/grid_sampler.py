@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from kubestudy.api.study import Parameter
 from kubestudy.api.values import Value
-from kubestudy.search.space import grid
+from kubestudy.search.grid import Grid
 
 
 class GridSampler(optuna.samplers.BaseSampler):
@@ -27,12 +27,19 @@ class GridSampler(optuna.samplers.BaseSampler):
     """
 
     def __init__(self, parameters: Sequence[Parameter], seed: int | None) -> None:
-        points = list(grid(parameters))
-        order = np.random.default_rng(0 if seed is None else seed).permutation(len(points))
-        self._points = [points[i] for i in order]
+        self._grid = Grid(parameters)
+        self._seed = 0 if seed is None else seed
+        self._last: tuple[int, dict[str, Value]] | None = None
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len(self._grid)
+
+    def _point(self, number: int) -> dict[str, Value]:
+        """Return a trial's point. The order of the whole grid is made anew each time: it takes less time than room."""
+        if self._last is None or self._last[0] != number:
+            order = np.random.default_rng(self._seed).permutation(len(self._grid))
+            self._last = number, self._grid[int(order[number % len(self._grid)])]
+        return self._last[1]
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return nothing: each parameter is given independently."""
@@ -48,5 +55,4 @@ class GridSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Value:
         """Return the parameter's value at the trial's point."""
-        value: Value = self._points[trial.number % len(self._points)][param_name]
-        return value
+        return self._point(trial.number)[param_name]

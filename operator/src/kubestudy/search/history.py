@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kubestudy.api.values import Value
 from kubestudy.search.attributes import ATTR_GPU_UTILIZATION, ATTR_SPEC, check_version, metrics_of, outcome_in
+from kubestudy.search.sound import check_study, check_trials
 from kubestudy.search.storage import storage_errors
 from kubestudy.study.outcome import Complete, Failed, Pruned
 from kubestudy.study.ports import StudyError
@@ -81,6 +82,7 @@ class History:
             except KeyError as error:
                 raise StudyError(f"the storage {where} holds no study named {name}") from error
             check_version(self.study.user_attrs, name, where)
+            check_study(self.study.user_attrs, len(self.study.directions), self.study.metric_names)
             self.metric_names = self.study.metric_names or [f"value{i}" for i in range(len(self.study.directions))]
 
     @property
@@ -92,15 +94,21 @@ class History:
     def trials(self) -> list[TrialRecord]:
         """Return all trials by number."""
         with storage_errors(self._where):
-            return [self._record(trial) for trial in self.study.get_trials(deepcopy=False)]
+            return [self._record(trial) for trial in self._sound_trials()]
 
     def best(self) -> list[TrialRecord]:
         """Return the best trial, or the Pareto front; of equal trials the earliest; empty while none is complete."""
         with storage_errors(self._where):
+            self._sound_trials()
             found = sorted(self.study.best_trials, key=lambda trial: trial.number)
         distinct = {tuple(trial.values): trial for trial in reversed(found)}
         front = sorted(distinct.values(), key=lambda trial: (trial.values[0], trial.number))
         return [self._record(trial) for trial in front[: 1 if self._single else None]]
+
+    def _sound_trials(self) -> list[FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False)
+        check_trials(trials, len(self.study.directions))
+        return trials
 
     @property
     def _single(self) -> bool:

@@ -5,6 +5,7 @@ Each journal numbers its studies and trials from zero; merged, their ids begin w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from kubestudy.search.optuna_internals import FrozenStudy, study_id_of, study_with_id_moved, trial_with_id_moved
 from kubestudy.search.storage import open_storage
 from kubestudy.study.ports import StudyError
+
+log = logging.getLogger(__name__)
 
 # More than any study has trials; ids stay whole numbers that a browser can hold (2^53).
 _STRIDE = 10**8
@@ -116,21 +119,29 @@ class MergedStorage(ReadOnlyStorage):
     """The studies of a folder's journals, read-only. New journals appear as they come.
 
     Args:
-        folder: The folder; journals are `NAMESPACE/NAME.UID.log` in it.
+        folder: The folder; journals are `NAMESPACE/UID.log` in it, those of 0.1.0 `NAMESPACE/NAME.UID.log`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._paths: list[Path] = []
         self._storages: list[BaseStorage] = []
+        self._damaged: set[Path] = set()
 
     def _all(self) -> Iterator[tuple[int, BaseStorage]]:
         known = set(self._paths)
         # Beside each journal an operator keeps a record of its study; anything else is none of its.
         for path in sorted(record.with_suffix(".log") for record in self._folder.glob("*/*.json")):
-            if path not in known and path.is_file():
-                self._storages.append(open_storage(path))
-                self._paths.append(path)
+            if path in known or path in self._damaged or not path.is_file():
+                continue
+            try:
+                storage = open_storage(path)
+            except StudyError as error:
+                self._damaged.add(path)
+                log.warning("the journal is not shown: %s", error)
+                continue
+            self._storages.append(storage)
+            self._paths.append(path)
         return ((i, s) for i, s in enumerate(self._storages) if self._paths[i].exists())
 
     def _of(self, number: int) -> tuple[BaseStorage, int, int]:

@@ -12,9 +12,12 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from kubestudy.api.algorithms import Algorithm
+from kubestudy.api.algorithms import Algorithm, Bound
 from kubestudy.api.problems import Problem, did_you_mean
+from kubestudy.api.text import shorten
+from kubestudy.search.classes import class_of
 
+_MOST_BITS = 128
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -37,7 +40,9 @@ def options_of(target: Callable[..., Any], taken: Set[str] = frozenset()) -> dic
 
 def _resolved(target: Callable[..., Any], annotation: Any) -> Any:
     """Return an annotation as a type; `object`, which no manifest can hold, if it names what only checkers import."""
-    namespace = {**vars(collections.abc), **vars(sys.modules[target.__module__])}
+    # A class may have its constructor from another module.
+    known = getattr(inspect.getattr_static(target, "__init__"), "__globals__", {})
+    namespace = {**vars(collections.abc), **vars(sys.modules[target.__module__]), **known}
     holder = type("Holder", (), {"__annotations__": {"it": annotation}})
     try:
         return typing.get_type_hints(holder, globalns=namespace)["it"]
@@ -57,19 +62,20 @@ def _writable(hint: Any) -> bool:
 
 
 def check_options(
-    path: str, target: Callable[..., Any], given: Mapping[str, Any], taken: Set[str] = frozenset()
+    path: str, algorithm: Algorithm, given: Mapping[str, Any], taken: Set[str] = frozenset()
 ) -> list[Problem]:
-    """Check options against a signature.
+    """Check options against the signature of an algorithm's class, and numbers against their bounds.
 
     Args:
         path: Where the options stand in the manifest.
-        target: The class they are passed to.
+        algorithm: What they are options of.
         given: The options.
         taken: Parameters that are set by other fields.
 
     Returns:
-        A problem per unknown option, naming the known ones, and per option of a wrong type or missing.
+        A problem per unknown option, naming the known ones, and per option of a wrong type, out of bounds or missing.
     """
+    target = class_of(algorithm)
     known = options_of(target, taken)
     problems = []
     for name, value in given.items():
@@ -81,7 +87,9 @@ def check_options(
             full = f"; known here: {', '.join(sorted(known))}" if advice.startswith("did") else ""
             problems.append(Problem(f"{path}.{name}", f"there is no such option: {advice}{full}"))
         else:
-            problems += _check_type(f"{path}.{name}", known[name], value)
+            problems += _check_type(f"{path}.{name}", known[name], value) or _check_bound(
+                f"{path}.{name}", algorithm.bounds.get(name), value
+            )
     parameters = inspect.signature(target).parameters
     problems += [
         Problem(f"{path}.{name}", "is required")
@@ -110,8 +118,35 @@ def _check_type(path: str, hint: Any, value: Any) -> list[Problem]:
     try:
         TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError:
-        return [Problem(path, f"{value!r} is no {type_name(hint)}")]
+        return [Problem(path, f"{_shown(value)} is no {type_name(hint)}")]
     return []
+
+
+def _check_bound(path: str, bound: Bound | None, value: Any) -> list[Problem]:
+    if bound is None or isinstance(value, bool) or not isinstance(value, int | float) or value in bound:
+        return []
+    return [Problem(path, f"{_shown(value)} is out of bounds: write a number {bound_text(bound)}")]
+
+
+def _shown(value: Any) -> str:
+    """Write what a manifest holds, in a line: numbers may be of any length, and so may everything else."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return "a number of so many digits"
+    return shorten(repr(value), 60) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
+
+
+def bound_text(bound: Bound) -> str:
+    """Return what people call a bound."""
+    return f"from {bound.low:g} to {bound.high:g}"
+
+
+def takes_numbers(hint: Any) -> bool:
+    """Tell whether an option of a type can be a number, and therefore needs a bound."""
+    if hint in (int, float, Any):
+        return True
+    if typing.get_origin(hint) is typing.Literal:
+        return False
+    return any(takes_numbers(part) for part in typing.get_args(hint))
 
 
 def type_name(hint: Any) -> str:

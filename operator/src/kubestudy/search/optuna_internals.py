@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import copy
 import traceback
+from collections.abc import Container, Sequence
 
 import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 __all__ = [
     "FrozenStudy",
     "JournalOffsets",
+    "StudyOfTrials",
     "StudyProxy",
+    "past_startup",
     "raised_in_storage",
     "reattached",
     "record_of",
+    "startup_and_candidates",
     "study_id_of",
     "study_with_id_moved",
     "trial_with_id_moved",
@@ -97,6 +101,45 @@ class StudyProxy(optuna.Study):
         vars(self).update(vars(study))
         if directions is not None:
             self._directions = directions
+
+
+class StudyOfTrials(StudyProxy):
+    """A study of which only some trials are seen.
+
+    Leans on samplers listing trials by `Study._get_trials`, as `Study.get_trials` does itself.
+
+    Args:
+        study: The study.
+        trials: What is seen of it, by number.
+    """
+
+    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
+        super().__init__(study)
+        self._seen = tuple(trials)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        found = [trial for trial in self._seen if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+
+def startup_and_candidates(sampler: optuna.samplers.TPESampler) -> tuple[int, int]:
+    """Return with how many finished trials TPE begins to learn, and how many candidates it compares.
+
+    Leans on `TPESampler._n_startup_trials` and `TPESampler._n_ei_candidates`.
+    """
+    return sampler._n_startup_trials, sampler._n_ei_candidates
+
+
+def past_startup(sampler: optuna.samplers.TPESampler) -> optuna.samplers.TPESampler:
+    """Return a TPE sampler that learns at once, and goes on with the random numbers of another.
+
+    Leans on `TPESampler._n_startup_trials`, and on a sampler's copy having its random state.
+    """
+    same = copy.copy(sampler)
+    same._n_startup_trials = 0
+    return same
 
 
 class JournalOffsets:

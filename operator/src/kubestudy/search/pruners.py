@@ -27,7 +27,7 @@ def pruner_problems(pruner: Pruner, path: str = "spec.pruner") -> list[Problem]:
     if algorithm.wraps is not None:
         taken = frozenset({algorithm.wraps})
         problems += _wrapped_problems(options.pop(algorithm.wraps, None), f"{path}.options.{algorithm.wraps}")
-    problems += check_options(f"{path}.options", class_of(algorithm), options, taken)
+    problems += check_options(f"{path}.options", algorithm, options, taken)
     if not problems:
         problems += trying(f"{path}.options", algorithm, lambda: make_pruner(pruner))
     return problems

@@ -27,7 +27,7 @@ def sampler_problems(sampler: Sampler) -> list[Problem]:
         return [Problem(f"{path}.{name}", f"there is no such option: {algorithm.name} has none") for name in given]
     if not given and not algorithm.required:
         return []
-    problems = check_options(path, class_of(algorithm), given, _TAKEN)
+    problems = check_options(path, algorithm, given, _TAKEN)
     if not problems:
         problems += trying(path, algorithm, lambda: class_of(algorithm)(**given))
     return problems

@@ -42,6 +42,7 @@ from kubestudy.search.optuna_internals import reattached, record_of
 from kubestudy.search.pruners import make_pruner
 from kubestudy.search.rungs import rung
 from kubestudy.search.samplers import make_sampler
+from kubestudy.search.sound import DamagedRecordError, check_study, check_trials
 from kubestudy.search.space import in_tree_order, suggest
 from kubestudy.search.storage import storage_errors
 from kubestudy.search.trial_metrics import TrialMetrics, kept_of
@@ -96,7 +97,11 @@ class OptunaSearch:
                 load_if_exists=True,
             )
             self._begin()
+            check_study(self._study.user_attrs, len(self._study.directions), self._study.metric_names)
+            if [direction.name.lower() for direction in self._study.directions] != [o.goal for o in spec.objectives]:
+                raise DamagedRecordError(f"the study {name} has other objectives than its manifest")
             trials = self._study.get_trials(deepcopy=False)
+            check_trials(trials, len(spec.objectives))
             self._study.sampler = make_sampler(spec, len(trials))
             self._asked = len(trials)
         self._tally = tally_of(trials, spec.objectives)

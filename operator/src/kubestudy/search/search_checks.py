@@ -6,9 +6,9 @@ from kubestudy.api.algorithms import SAMPLERS
 from kubestudy.api.checks.registry import Checks, once
 from kubestudy.api.problems import Problem
 from kubestudy.api.study import StudySpec
+from kubestudy.search.grid_checks import grid_problems
 from kubestudy.search.pruners import pruner_problems
 from kubestudy.search.samplers import objective_problems, sampler_problems
-from kubestudy.search.space import grid_problems
 
 
 @once("sampler.name", "sampler.options")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from kubestudy.search.batched_journal import BatchedJournal, BatchedJournalStorage
-from kubestudy.search.journal_lock import JournalLock, locked
+from kubestudy.search.journal_file import check_size, cut_torn_line
+from kubestudy.search.journal_lock import JournalLock
 from kubestudy.search.optuna_internals import raised_in_storage
+from kubestudy.search.sound import DamagedRecordError
 from kubestudy.study.ports import StudyError
 
-_PIECE_BYTES = 2**16
 # Where the password of a URL begins, and those among its options. No part of them can be read in two ways.
 _WORD = re.compile(r"\S+")
 _BEFORE_PASSWORD = re.compile(r"://[^:/@\s]*+:")
@@ -65,7 +65,9 @@ def storage_errors(where: str) -> Iterator[None]:
         raise StudyError(f"the storage {where} does not answer: {first_line(cause)}") from error
     except _database_errors() as error:
         raise StudyError(f"the storage {where} does not answer: {first_line(error)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+    except DamagedRecordError as error:
+        raise StudyError(f"the storage {where} is damaged: {error}; put a backup in its place") from error
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         if not raised_in_storage(error):
             raise
         what = f"{type(error).__name__}: {first_line(error)}"
@@ -97,12 +99,15 @@ def place_in(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage:
+def open_storage(
+    place: str | Path, *, sole_writer: bool = False, before_write: Callable[[], None] | None = None
+) -> BaseStorage:
     """Open a storage, made first if need be.
 
     Args:
         place: The journal's file, or a database URL such as `postgresql+psycopg://user:password@host/name`.
         sole_writer: Whether nobody else writes to it, so that a journal may be repaired.
+        before_write: Called directly before anything is written, under the lock; raises StudyError to prevent it.
 
     Raises:
         StudyError: It cannot be opened.
@@ -110,16 +115,17 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
     if isinstance(place, Path):
         with storage_errors(str(place)):
             place.parent.mkdir(parents=True, exist_ok=True)
+            check_size(place)
             if sole_writer:
-                _cut_torn_line(place)
+                cut_torn_line(place, before_write)
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = place.resolve()
-            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path)))
+            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path, before_write=before_write)))
     # A fifth of a second that journals do not need.
     from kubestudy.search.database_engine import open_database  # noqa: PLC0415
 
     with storage_errors(masked(place)):
-        return open_database(place)
+        return open_database(place, before_write)
 
 
 class JournalLines(BaseJournalBackend):
@@ -153,40 +159,5 @@ def storage_of(journal: bytes, where: str) -> BaseStorage:
     """
     try:
         return JournalStorage(JournalLines(journal))
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise StudyError(f"the history {where} is no journal of Optuna's") from error
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Take away a last line that a crash or a full disk cut short: its record was never acknowledged.
-
-    Left there, the next record would be appended to it and make the journal unreadable. What looks like it may be a
-    line that another process is just writing: it is looked at again under the lock.
-    """
-    if _whole_size(journal) is None:
-        return
-    with locked(journal):
-        whole = _whole_size(journal)
-        if whole is not None:
-            os.truncate(journal, whole)
-
-
-def _whole_size(journal: Path) -> int | None:
-    """Return the size of a journal without its last line, if that is torn; else None."""
-    try:
-        with journal.open("rb") as file:
-            size = start = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return None
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return None
-            while start > 0:
-                start, end = max(0, start - _PIECE_BYTES), start
-                file.seek(start)
-                at = file.read(end - start).rfind(b"\n")
-                if at >= 0:
-                    return start + at + 1
-            return 0
-    except FileNotFoundError:
-        return None
