@@ -99,6 +99,16 @@ securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
 {{- printf "%s-optuna-dashboard" (include "kubestudy.fullname" . | trunc 46 | trimSuffix "-") -}}
 {{- end -}}
 
+{{/* What a pod's service account is mounted as where that is not left to Kubernetes: a token for the API server, its authorities, the namespace. */}}
+{{- define "kubestudy.accountVolume" -}}
+- name: kube-api-access
+  projected:
+    sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+    - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+{{- end -}}
+
 {{/* Where pods may run. */}}
 {{- define "kubestudy.placement" -}}
 {{- with .Values.priorityClassName }}

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="A file that holds a token which callers of the history port are to send; none if left out."),
     ] = None
-    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"
+    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"  # noqa: S104  (of its own pod)
     service: Annotated[
         str | None,
         Field(
