@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A custody is renewed so often at least, and believed in for so long: two renewals may go missing.
-RENEW_SECONDS = 300.0
+# A custody is renewed from then on, which is looked at twice a minute: every five minutes at least. It is believed in
+# for so long that two renewals may go missing.
+RENEW_SECONDS = 240.0
 STALE_SECONDS = 900.0
 # One that nobody renews is taken over after so long a look, in which an operator that is at work would have come first.
 GRACE_SECONDS = 30.0
