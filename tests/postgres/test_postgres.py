@@ -84,7 +84,6 @@ def test_a_history_is_exported_trial_by_trial(url: str) -> None:
     archive = Archive(url)
     search = archive.open(record(), SPEC)
     for _ in range(45):  # more than are ever in memory at once
-       
         number = ask(search)
         search.tell(number, Complete((value_of(number),), {"loss": ((1, 0.5),)}))
     pieces = archive.export("team", "study0", record().uid)
@@ -121,7 +120,7 @@ def test_a_connection_cut_at_any_message_loses_and_doubles_nothing(
     search.tell(number, Complete((value_of(number),), {"loss": ((1, 0.5), (2, 0.4))}))
     messages, troubles, asked = proxy.sent, 0, 1
     proxy.answered = answered
-    for cut in range(1, messages + 1, 3 if answered else 7):
+    for cut in range(1, messages + 1, 4 if answered else 9):
         proxy.cut_after(cut)
         try:
             asked += 1
@@ -150,9 +149,9 @@ def test_a_server_that_is_restarted_is_gone_on_with(server: Postgres, url: str, 
     # Nobody used the connection meanwhile, so nobody hears of it.
     assert ask(search) == 1
     server.stop(mode)
-    with pytest.raises(StudyError, match="does not answer: .*connection refused|does not answer: .*Connection refused"):
+    with pytest.raises(StudyError, match=r"does not answer: .*[Cc]onnection refused"):
         search.tell(1, Complete((value_of(1),), {}))
-    with pytest.raises(StudyError, match="(does not answer|cannot be opened): .*refused"):
+    with pytest.raises(StudyError, match=r"(does not answer|cannot be opened): .*refused"):
         Archive(url).open(record(), SPEC)
     server.start()
     search = archive.open(record(), SPEC)
@@ -173,11 +172,12 @@ def test_a_server_restarted_while_studies_ask_and_tell(server: Postgres, url: st
                 while not (over.is_set() and search.tally.complete >= 10):
                     trial = ask(search)
                     search.tell(trial, Complete((value_of(trial),), {"loss": ((1, 0.5), (2, 0.4))}))
-                return troubles
             except StudyError as error:
                 assert "\n" not in str(error)
                 troubles += 1
                 over.wait(0.05)
+            else:
+                return troubles
 
     with ThreadPoolExecutor(4) as pool:
         lives = [pool.submit(live, number) for number in range(4)]
@@ -241,7 +241,7 @@ def test_a_password_with_odd_characters(
     wrong = Archive(url.replace("@127.0.0.1", "x@127.0.0.1"))
     said = [archive.where, wrong.where]
     for use in (wrong.identity, lambda: wrong.open(record(), SPEC), wrong.records):
-        with pytest.raises(StudyError, match="cannot be opened: .*password authentication failed") as caught:
+        with pytest.raises(StudyError, match=r"cannot be opened: .*password authentication failed") as caught:
             use()
         said.append(str(caught.value))
     text = "\n".join([*said, caplog.text]).replace("127.0.0.1", "")

@@ -15,8 +15,9 @@ import trustme
 import yaml
 from aiohttp import web
 
+from kubestudy.metrics.answers import PrometheusError, Series
 from kubestudy.metrics.prometheus import expression_of
-from kubestudy.metrics.server import Access, PrometheusError, PrometheusServer, Series
+from kubestudy.metrics.server import Access, PrometheusServer
 from support.cluster import processes
 from support.cluster.tools import PROMETHEUS
 from support.wait import until
@@ -69,7 +70,7 @@ def test_prometheus_takes_what_readings_send(access: Access) -> None:
     async def ask(*, gpus: bool) -> list[Series]:
         server = PrometheusServer(access)
         try:
-            return await server.query(expression_of("team", "a.b-0123456789-", gpus=gpus))
+            return await server.query(expression_of("team", "a.b-0123456789-", ("loss", "top.5"), gpus=gpus))
         finally:
             await server.close()
 

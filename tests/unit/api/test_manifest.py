@@ -203,3 +203,10 @@ def test_an_endless_file_is_refused_without_being_read_to_its_end() -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)),
     )
     assert "/dev/zero: " in done.stdout, done.stderr[-300:]
+
+
+@pytest.mark.parametrize("text", ['a: "\\ud800"', '{"a": "\\ud800"}', '"\\udfff": 1'])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match="holds half of a character"):
+        documents(text, "here")
+    assert documents('a: "\\U0001F600"', "here") == [{"a": "\U0001f600"}]

@@ -128,7 +128,7 @@ def test_words_that_kubectl_takes_for_booleans_are_told_of() -> None:
         ("as it is: 3 µm, 漢字", "as it is: 3 µm, 漢字"),
         ("two\nlines\r\nand\ta tab\u2028too", "two lines and a tab too"),
         ("\x1b[1;31mred\x1b[0m, \x1b]0;a title\x07\x9b2Jcleared", "red, cleared"),
-        ("\x1b\x1b[0m[31m", "\ufffd[31m"),
+        ("\x1b\x1b[0m[31mred \x1b", "red \ufffd"),
         ("\ud800 and \u202e", "\ufffd and \ufffd"),
         ("", ""),
     ],

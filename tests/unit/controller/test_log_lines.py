@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kubestudy.api.limits import LOG_LINE, LOG_TRACEBACK
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.controller.log_lines import JsonLines, TextLines, about
 from kubestudy.search.search import OptunaSearch, hush_optuna
@@ -110,3 +112,35 @@ def test_what_the_search_logs_in_its_own_thread_is_about_its_study(
     asyncio.run(run(study_of(budget={"maxTrials": 2})))
     said = [line.split(": ", 1)[1] for line in text.lines if "kubestudy.test" in line]
     assert said == ["team/demo: asking"] * 2
+
+
+HOSTILE = "a\nERROR kubestudy: forged\r\n\x1b[2J\x1b]0;t\x07 \ud800"
+
+
+def test_what_is_said_can_neither_forge_a_line_nor_order_a_terminal(text: Lines, as_json: Lines) -> None:
+    log.info("trial 1 said: %s", HOSTILE)
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("it failed: %s", HOSTILE)
+    first, *others = "\n".join(text.lines).encode().decode().split("\n")
+    assert first.endswith("trial 1 said: a ERROR kubestudy: forged \ufffd")
+    assert others[0].endswith("it failed: a ERROR kubestudy: forged \ufffd")
+    assert others[1:] and all(line.startswith("    ") and line.isprintable() for line in others[1:])
+    for line in as_json.lines:
+        assert line.isprintable() and line.isascii()
+        said = json.loads(line)
+        assert all(part.isprintable() for text in said.values() for part in text.split("\n"))
+
+
+def test_a_long_line_is_cut_and_no_password_loses_its_end_by_that(text: Lines) -> None:
+    begin = time.thread_time()
+    log.info("x" * (LOG_LINE.value - 100) + " postgresql://me:" + "secret" * 1000 + "@host/db")
+    log.info("://a:" * 2_000_000)
+    try:
+        raise ValueError("://a:" * 2_000_000)
+    except ValueError:
+        log.exception("it failed")
+    assert time.thread_time() - begin < 5
+    assert "secret" not in text.lines[0]
+    assert all(len(line) < LOG_LINE.value + LOG_TRACEBACK.value + 1000 for line in text.lines)

@@ -11,7 +11,7 @@ import pytest
 
 from kubestudy.api.contract import history_path, live_path
 from kubestudy.controller.history_endpoint import history_routes
-from kubestudy.controller.http import Health, PortError, health_routes, serve
+from kubestudy.controller.http import STALE_SECONDS, Health, PortError, health_routes, serve
 from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.search.archive import Archive
 
@@ -44,6 +44,25 @@ def test_the_history_has_a_port_of_its_own(tmp_path: Path) -> None:
         finally:
             await health.cleanup()
             await history.cleanup()
+
+    asyncio.run(scene())
+
+
+def test_a_study_whose_loop_does_not_turn_is_no_reason_to_restart_the_operator(tmp_path: Path) -> None:
+    async def scene() -> None:
+        metrics = OperatorMetrics()
+        health = Health({UID: 100.0}, lambda: 100.0 + STALE_SECONDS + 1)
+        runner = await serve(ADDRESS, 0, health_routes(health, metrics), "--health-port")
+        try:
+            url = f"http://{ADDRESS}:{runner.addresses[0][1]}"
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as answer:
+                assert (answer.status, await answer.text()) == (200, "ok\n")
+            async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+                text = await answer.text()
+            assert "kubestudy_stale_loops 1.0" in text
+            assert UID not in text
+        finally:
+            await runner.cleanup()
 
     asyncio.run(scene())
 

@@ -35,6 +35,12 @@ def test_none_given_are_the_usual_ones() -> None:
         ("GPU_RESOURCES", '{"a/b": NaN}', "(KUBESTUDY_GPU_RESOURCES): a/b: Input should be"),
         ("GPU_RESOURCES", "[]", "(KUBESTUDY_GPU_RESOURCES): Input should be a valid dictionary"),
         ("PROMETHEUS_HEADERS", "team", "(KUBESTUDY_PROMETHEUS_HEADERS): is no JSON"),
+        ("PROMETHEUS_HEADERS", "[" * 100_000, "(KUBESTUDY_PROMETHEUS_HEADERS): is no JSON"),
+        ("PROMETHEUS_HEADERS", '{"X Scope": "a"}', "'X Scope' is no name of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"": "a"}', "'' is no name of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": "b\\r\\nC: d"}', "the value of A is no value of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": "\\ud800"}', "the value of A is no value of an HTTP header"),
+        ("PROMETHEUS_HEADERS", '{"A": 1}', "(KUBESTUDY_PROMETHEUS_HEADERS): A: Input should be a valid string"),
         ("HISTORY_PORT", "x", "--history-port (KUBESTUDY_HISTORY_PORT): Input should be a valid integer"),
     ],
 )
@@ -45,3 +51,47 @@ def test_a_wrong_setting_is_named(
     monkeypatch.setenv(f"KUBESTUDY_{name}", value)
     assert run_operator({}) is Exit.INVALID
     assert says in capsys.readouterr().err
+
+
+def test_headers_that_are_refused_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_HEADERS", '{"Authorization": "Bearer s3cr3t", "a b": "c"}')
+    assert run_operator({}) is Exit.INVALID
+    said = capsys.readouterr().err
+    assert "'a b' is no name" in said
+    assert "s3cr3t" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:pass/s3cret@prometheus:9090", "http://me:s3cret@:9090", "http://", "http://me:s3cret@prometheus:port",
+     "https://p?password=s3cret", "http://p:99999", "http://p/#x", "http://[::1"],
+)  # fmt: skip
+def test_a_url_that_names_no_server_is_refused_without_its_password(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_operator({"prometheus_url": url}) is Exit.INVALID
+    said = capsys.readouterr().err
+    assert "is no URL of a server" in " ".join(said.split())
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "given", "confined"),
+    [("", None, False), ("team", None, True), ("team", False, False), ("", True, True)],
+)
+def test_expressions_are_confined_in_namespaced_mode_unless_it_is_said_otherwise(
+    namespaces: str, given: bool | None, confined: bool
+) -> None:
+    assert Settings(namespaces=namespaces, prometheus_confine=given).confined is confined
+
+
+def test_an_operator_that_is_told_so_confines_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_CONFINE", "true")
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_NAMESPACE_PARAMETER", "namespace")
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_URL", "http://prometheus:9090")
+    settings = Settings()
+    assert settings.confined
+    assert settings.prometheus is not None
+    assert settings.prometheus.namespace_parameter == "namespace"

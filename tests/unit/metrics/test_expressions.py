@@ -8,8 +8,8 @@ import pytest
 
 from kubestudy.api.contract import PROMQL_VARIABLES
 from kubestudy.api.expansion import expand
+from kubestudy.metrics.answers import Series
 from kubestudy.metrics.expressions import one_number, variables
-from kubestudy.metrics.server import Series
 from kubestudy.study.ports import MeasureError
 
 PODS = ("digits-0a1b-3-x2x4z", "digits-0a1b-3-b7b8c")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
-from kubestudy.metrics.prometheus import PrometheusMetrics, quoted, samples_in
-from kubestudy.metrics.server import (
-    Access,
-    PrometheusError,
-    PrometheusServer,
-    Series,
-    answered,
-    series_in,
-)
+from kubestudy.metrics.answers import PrometheusError, Series, answered, series_in
+from kubestudy.metrics.prometheus import PrometheusMetrics, quoted
+from kubestudy.metrics.prometheus import samples_in as samples_of
+from kubestudy.metrics.server import Access, PrometheusServer
 from kubestudy.study.trial import Observed, Sample, TrialPhase
 
 
 def series(what: str, value: float, **labels: str) -> Series:
     given = {"trial": "3", "metric": "loss", "pod": "demo-3-abc"} | labels
     return Series({"__name__": f"kubestudy_trial_{what}", **given}, value)
+
+
+def samples_in(found: list[Series], pods: Mapping[int, str | None]) -> dict[int, list[Sample]]:
+    return samples_of(found, pods, "demo-", ("loss", "accuracy"))
 
 
 def both(value: float, step: float, **labels: str) -> list[Series]:
@@ -48,8 +48,8 @@ def test_the_present_pod_wins_over_one_before_it_that_had_come_further() -> None
         [series("metric", 0.5)],
         [series("step", 1)],
         both(0.5, float("nan")),
-        both(0.5, 1, trial="x"),
-        both(0.5, 1, trial="4"),
+        both(0.5, 1, pod="demo-x-abc"),
+        both(0.5, 1, pod="demo-4-abc"),
         [Series({}, 1.0)],
     ],
     ids=["no-step", "no-value", "nan-step", "no-number", "another-trial", "no-labels"],
@@ -61,7 +61,7 @@ def test_what_is_no_pair_of_a_running_trial_is_left_out(odd: list[Series]) -> No
 def test_a_server_that_is_not_there_is_a_trouble_that_says_so_and_is_asked_less_and_less() -> None:
     async def play() -> None:
         server = PrometheusServer(Access("http://127.0.0.1:1"))
-        metrics = PrometheusMetrics(server, "ns", "demo-", interval=1)
+        metrics = PrometheusMetrics(server, "ns", "demo-", ["loss"], interval=1)
         assert metrics.trouble() is None
         for expected in (2, 4, 8, 16, 32, 60, 60):
             assert await metrics.read([Observed(3, TrialPhase.RUNNING)]) == {}

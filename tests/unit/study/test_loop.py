@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubestudy.api.limits import ASKS_PER_TURN, STEPS_PER_TURN
 from kubestudy.api.study import HyperparameterStudy, Metadata
 from kubestudy.search.history import History, TrialRecord
 from kubestudy.search.search import hush_optuna
 from kubestudy.search.storage import open_storage
+from kubestudy.study import loop as loop_module
 from kubestudy.study.conclusion import (
     INTERRUPTION_LIMIT_SECONDS,
     INTERRUPTION_SECONDS,
@@ -377,3 +380,39 @@ def test_a_change_that_comes_while_the_run_ends_is_not_lost(journal: Path, monke
     loop = loop_of(study(), world, journal)
     view = asyncio.run(loop.run())
     assert (view.status.progress, view.status.observed_generation) == ("8/8", 2)
+
+
+@pytest.fixture
+def small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that are reached by fewer trials, which take less time."""
+    monkeypatch.setattr(loop_module, "ASKS_PER_TURN", replace(ASKS_PER_TURN, value=8))
+    monkeypatch.setattr(loop_module, "STEPS_PER_TURN", replace(STEPS_PER_TURN, value=30))
+
+
+@pytest.mark.usefixtures("small_turns")
+def test_a_turn_is_bounded_whatever_the_parallelism_and_the_study_shows_itself_in_between(journal: Path) -> None:
+    world, many = World(seconds=lambda _: 400.0), 80
+    view = run(study(parallelism=10_000, budget={"maxTrials": many}), world, journal)
+    assert view.status.trials.complete == many
+    turns = " ".join(world.log).split("before runtime.observe")
+    most = {call: max(turn.count(f"after search.{call}") for turn in turns) for call in ("ask", "tell")}
+    assert most == {"ask": 8, "tell": 30}
+
+
+@pytest.mark.usefixtures("small_turns")
+def test_many_queued_trials_are_dropped_in_several_turns_before_the_end_is_told(journal: Path) -> None:
+    many, listener = 70, Listener()
+    world = World(seconds=lambda _: 1e6)
+
+    def stop(_: World) -> None:
+        if len(world.alive()) == many:
+            loop.interrupt()
+
+    world.on_wait = stop
+    wide = study(parallelism=10_000, budget={"maxTrials": many})
+    loop = loop_of(wide, world, journal)
+    asyncio.run(loop.run())
+    world.on_wait = None
+    view = run(study(parallelism=10_000, budget={"maxTrials": many}, stop=True), world, journal, listener)
+    assert view.status.trials.stopped == many
+    assert [shown.status.phase for shown in listener.views].count("Complete") <= 1

@@ -206,6 +206,6 @@ def test_no_json_breaks_the_reading(said: Any) -> None:
 
 
 def test_a_huge_sentence_is_cut() -> None:
-    result = parse_message(json.dumps({"values": {}, "reason": "x" * 10**5, "message": "y" * 10**5}))
-    assert result is not None and result.reason and result.message
-    assert len(result.reason) <= 1000 and len(result.message) <= 1000
+    result = parse_message(json.dumps({"values": {}, "reason": "x" * 1500, "message": "y" * 1500}))
+    assert result is not None and result.message
+    assert result.reason is None and len(result.message) <= 1000

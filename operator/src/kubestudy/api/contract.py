@@ -41,8 +41,6 @@ EXIT_STOPPED = 143
 # A shell's codes for what cannot be executed and what cannot be found.
 EXITS_NO_COMMAND = frozenset({126, 127})
 
-TERMINATION_MESSAGE_BYTES = 4096
-
 
 def history_path(namespace: str, name: str, uid: str) -> str:
     """Return the path of a study's history on the operator's history port; whoever may read the study knows its uid."""

@@ -54,9 +54,62 @@ GRID_STEPS = Limit(
 
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
+MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
+TRIAL_METRICS = Limit("the metrics of one termination message", 200, "metrics", "the others are left out")
+CURVE_POINTS = Limit("a curve of a termination message", 1000, "points", "the others are left out")
+METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
+REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
+SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
+LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
+EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
+SCRAPE_BYTES = Limit(
+    "a trial's /metrics, as the operator reads it", 64 * 1024, "bytes", "the rest is not read: Degraded"
+)
+SCRAPE_SECONDS = Limit(
+    "one reading of a trial's /metrics, from the connection to the last byte", 1, "second", "given up"
+)
+SCRAPE_LINE = Limit("a line of a trial's /metrics", 1024, "characters", "the line is left out")
+SCRAPE_METRICS = Limit("metrics that a running trial reports", 128, "metrics", "further ones are left out")
+SCRAPES_OF_A_STUDY = Limit("trials of one study that are read at once", 8, "trials", "further ones wait")
+SCRAPES = Limit("trials of all studies that are read at once", 128, "trials", "further ones wait")
+TRIAL_STEP = Limit(
+    "a step that a running trial reports", 2**31 - 1, "steps", "the sample is left out, as a negative one is"
+)
+TRIAL_PODS = Limit("pods of one trial", 100, "pods", "those of other Jobs are passed over, then the oldest")
+POD_CONTAINERS = Limit("containers of a pod, injected ones too", 200, "containers", "the others are not looked at")
+POD_MESSAGES = Limit("termination messages of a pod", 16_384, "characters", "the rest is cut off")
+STATUS_WORD = Limit("a reason in the status of a Job or pod", 200, "characters", "cut off")
+STATUS_TEXT = Limit("any other text in the status of a Job or pod", 4_096, "characters", "cut off")
+TRIAL_PARAMETERS_LENGTH = Limit(
+    "a trial's parameters in its Job's environment", 262_144, "characters", "the Job is nobody's"
+)
+
 # --- Prometheus ----------------------------------------------------------------------------------------------------
 
+ANSWER_BYTES = Limit(
+    "an answer of Prometheus", 1024 * 1024, "bytes", "not read on: fewer trials are asked for at once; else a refusal"
+)
+ANSWER_SERIES = Limit("series of a promql expression's answer", 20, "series", "a refusal: one number is needed")
+READING_TRIALS = Limit("trials that one query to Prometheus reads", 500, "trials", "several queries")
+QUERY_SECONDS = Limit("an answer of Prometheus", 10, "seconds", "asked again later, less and less often")
+QUERIES = Limit("queries to Prometheus at once", 16, "queries", "further ones wait")
+SERVER_WORDS = Limit("what Prometheus says of an error", 500, "characters", "cut")
+PROMQL_OPERATORS = Limit(
+    "operators, calls and parentheses of a promql expression", 100, "of them", "the study is refused: InvalidExpression"
+)
+PROMQL_LENGTH = Limit(
+    "a promql expression with its variables filled in", 65536, "characters", "the trial fails: ExpressionRefused"
+)
+
 # --- the API server, and proxies before it -------------------------------------------------------------------------
+
+API_ANSWER_BYTES = Limit(
+    "an answer of the API server", 16_777_216, "bytes", "told and tried again; of a list, half as much"
+)
+REFUSAL_BYTES = Limit("a refusal of the API server", 65_536, "bytes", "the rest is not read")
+HISTORY_BYTES = Limit("a history that kubectl study fetches", 268_435_456, "bytes", "an error that says so")
+WATCH_PAGE = Limit("objects that a watch begins with, asked for at once", 20, "objects", "asked for page by page")
+LIST_PAGE = Limit("objects asked for at once", 100, "objects", "asked for page by page")
 
 # --- storages and other files --------------------------------------------------------------------------------------
 
@@ -74,6 +127,34 @@ DATABASE_CONNECTIONS = Limit(
 
 # --- the operator's own turns --------------------------------------------------------------------------------------
 
+LOG_LINE = Limit("what one log line says", 8192, "characters", "it is cut")
+LOG_TRACEBACK = Limit("an error's traceback in a log", 65536, "characters", "it is cut")
+SEARCH_THREADS = Limit(
+    "threads for the searches of all studies", 8, "threads", "studies take turns: one call each, one after the other"
+)
+SEARCH_SLOW_SECONDS = Limit(
+    "a call to a study's search, such as asking for a trial", 5, "seconds", "another thread takes its thread's place"
+)
+SEARCH_CALL_SECONDS = Limit(
+    "such a call at the longest", 120, "seconds", "the study is Degraded: SearchStuck; it holds this one thread"
+)
+SEARCH_SPARE_THREADS = Limit(
+    "threads held by slow and stuck calls",
+    32,
+    "threads",
+    "where all are stuck, the operator restarts itself in order, and tries these studies last, one at a time",
+)
+ASKS_PER_TURN = Limit("trials asked for in one turn of a study", 32, "trials", "the others in its next turns")
+SECONDS_PER_TURN = Limit("asking in one turn of a study", 1, "seconds", "the others in its next turns")
+STEPS_PER_TURN = Limit(
+    "ends recorded, and trials stopped, dropped or launched again, in one turn of a study",
+    256,
+    "trials",
+    "the others in its next turns",
+)
+SUSPECTS = Limit(
+    "studies that an operator was killed over", 1000, "studies", "the ones with the fewest kills are forgotten"
+)
 TPE_COMPARED = Limit(
     "what an ask of tpe compares: trials times parameters times candidates",
     1_500_000,

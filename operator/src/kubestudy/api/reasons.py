@@ -62,7 +62,7 @@ class Ended(Explained):
     NOTHING_COMPLETED = "NoTrialCompleted", "the study ended and no trial has a final value"
     INVALID_SPEC = "InvalidSpec", "the spec is not valid; the message lists what is wrong"
     INVALID_TEMPLATE = "InvalidJobTemplate", "the API server refuses a Job made from jobTemplate"
-    INVALID_EXPRESSION = "InvalidExpression", "Prometheus refuses an expression of the spec"
+    INVALID_EXPRESSION = "InvalidExpression", "an expression of the spec is refused, by Prometheus or before it is sent"
     NO_PROMETHEUS = "NoPrometheus", "the spec has promql expressions and the operator knows no Prometheus"
 
 
@@ -77,10 +77,32 @@ class Hindrance(Explained):
     JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
     PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
     JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    JOB_OF_ANOTHER = (
+        "JobOfAnother",
+        (
+            "a Job of a trial's name is there and is not this trial's: another operator runs the study, or the storage"
+            " was set back; the trial waits until it is gone, and it is left alone"
+        ),
+    )
     CLAIM_MISSING = "ResourceClaimMissing", "a resource claim (template) that jobTemplate names is not there"
-    METRICS = "MetricsUnavailable", "Prometheus does not answer"
+    METRICS = "MetricsUnavailable", "Prometheus does not answer, or what a trial serves as its metrics is too long"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"
     STORAGE = "StorageUnavailable", "the storage does not answer, or holds nothing of this study"
+    SEARCH_STUCK = (
+        "SearchStuck",
+        (
+            "a call to the study's search did not come back in time: its sampler's options are too costly, or the"
+            " storage hangs; other studies go on"
+        ),
+    )
+    QUARANTINED = (
+        "Quarantined",
+        (
+            "the operator was killed while it worked on this study, which may be why; it is tried again by itself,"
+            " after pauses that grow"
+        ),
+    )
+    STALLED = "StudyStalled", "the study's loop has not turned for five minutes; the operator's log says more"
     INTERNAL = "InternalError", "an error of KubeStudy's own; the log says more"
 
 
@@ -103,7 +125,7 @@ class Failure(Explained):
     INTERRUPTED_TOO_OFTEN = "InterruptedTooOften", "it was interrupted more than twenty times"
     KILLED = "Killed", "it was killed, most likely for want of memory (on one machine)"
     NOT_STARTED = "NotStarted", "its process could not be started (on one machine)"
-    EXPRESSION_REFUSED = "ExpressionRefused", "Prometheus refuses an expression over it"
+    EXPRESSION_REFUSED = "ExpressionRefused", "an expression over it is refused, by Prometheus or before it is sent"
     MANY_VALUES = "ManyValues", "an expression over it has several values"
     NOTHING_MEASURED = "NothingMeasured", "an expression over it has no value"
     NO_WINDOW = "NoWindow", "when it ran is not known, so no expression can be evaluated over it"

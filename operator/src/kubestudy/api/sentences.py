@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from kubestudy.api.problems import did_you_mean, nearest
 from kubestudy.api.quantity import DURATION_PATTERN
 from kubestudy.api.study import METRIC_NAME_PATTERN, OBJECT_NAME_PATTERN
-from kubestudy.api.text import alternatives, shorten
+from kubestudy.api.text import alternatives, clean
 
 _PATTERNS: Mapping[str, str] = {
     DURATION_PATTERN: "no duration: write it as 90s, 45m, 1h30m or 2d",
@@ -122,7 +122,7 @@ def shown(given: object) -> str:
         text = "nothing" if given is None else repr(given)
     except ValueError:  # a whole number of more digits than Python writes out
         text = "a huge number"
-    return shorten(text, 60)
+    return clean(text, 60)
 
 
 def is_slip(a: str, b: str) -> bool:

@@ -266,6 +266,11 @@ class StudySpec(Model):
         return [*self.objectives, *self.constraints]
 
     @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that the study goes by, each once, in order."""
+        return tuple(dict.fromkeys(measured.metric for measured in self.measured if measured.metric is not None))
+
+    @property
     def expressions(self) -> dict[str, str]:
         """The Prometheus expressions by the name that their values are listed under."""
         return {measured.name: measured.promql for measured in self.measured if measured.promql is not None}

@@ -13,9 +13,8 @@ _PER_CHARACTER = 4
 
 
 def shorten(text: str, length: int = 300) -> str:
-    """Return a text as one line, cut with `...` where it is longer than `length` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: max(0, length - 3)]}..."
+    """Return a text as one line, cut with `...` where it is longer than `length` characters, as `clean` does."""
+    return clean(text, length)
 
 
 def clean(text: str, length: int = 300) -> str:
@@ -30,12 +29,17 @@ def clean(text: str, length: int = 300) -> str:
         are taken out, and whatever else is not printable, a lone surrogate too, is U+FFFD.
     """
     looked_at = text[: length * _PER_CHARACTER + 1000]
-    line = " ".join(_ESCAPES.sub("", looked_at).split())
-    if not line.isprintable():
-        line = "".join(character if character.isprintable() else "\ufffd" for character in line)
+    line = printable(" ".join(_ESCAPES.sub("", looked_at).split()))
     if len(line) <= length and len(looked_at) == len(text):
         return line
     return f"{line[: max(0, length - 3)]}..."[:length]
+
+
+def printable(line: str) -> str:
+    """Return a line without what a terminal would obey: that is taken out, or is U+FFFD; spaces stay as they are."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else "\ufffd" for c in _ESCAPES.sub("", line))
 
 
 def alternatives(names: Iterable[str]) -> str:

@@ -74,7 +74,18 @@ def documents(text: str, source: str) -> list[Any]:
         raise ManifestError(source, [Problem("", "is nested too deeply")]) from error
     if any(too_deep(document) for document in found):
         raise ManifestError(source, [Problem("", f"is nested too deeply: {MANIFEST_DEPTH.value} levels at most")])
+    if "\\" in text and not _is_text(found):
+        raise ManifestError(source, [Problem("", "holds half of a character: \\ud800 to \\udfff come in pairs")])
     return [document for document in found if document is not None]
+
+
+def _is_text(data: Any) -> bool:
+    """Tell whether UTF-8 can hold data: an escape in quotes can stand for half of a character."""
+    try:
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(text: str) -> list[Any]:

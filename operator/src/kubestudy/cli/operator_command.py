@@ -34,7 +34,9 @@ def run_operator(given: Mapping[str, Any]) -> Exit:
             name, *inside = map(str, detail["loc"])
             where = ": ".join([f"--{name.replace('_', '-')} (KUBESTUDY_{name.upper()})", *inside])
             said = str(detail["msg"]).removeprefix("Value error, ")
-            complain(f"error: {where}: {said}, not {masked(str(detail['input']))!r}")
+            # Headers may hold a token, which no log is to have.
+            given_as = "" if name == "prometheus_headers" else f", not {masked(str(detail['input']))!r}"
+            complain(f"error: {where}: {said}{given_as}")
         return Exit.INVALID
     log_lines.configure(settings.log_format)
     try:

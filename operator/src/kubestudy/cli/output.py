@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, TextIO
 
+from kubestudy.api.text import printable
 from kubestudy.cli.table import Row, table_lines
 
 _RED, _BOLD = "31", "1"
@@ -34,8 +35,8 @@ class ObjectFormat(StrEnum):
 
 
 def say(text: str) -> None:
-    """Print a line on stdout."""
-    print(text)
+    """Print a line on stdout, without what a terminal would take for orders."""
+    print("\n".join(map(printable, text.split("\n"))))
 
 
 def complain(text: str) -> None:
@@ -53,7 +54,7 @@ def _tell(text: str, style: str) -> None:
     with contextlib.suppress(OSError):
         for line in text.splitlines():
             # To whatever stands for stderr now: a live picture lets lines through above itself.
-            print(_styled(line, style, sys.stderr), file=sys.stderr)
+            print(_styled(printable(line), style, sys.stderr), file=sys.stderr)
 
 
 def _styled(text: str, style: str, stream: TextIO) -> str:
@@ -74,10 +75,20 @@ def emit(data: Any, form: Format | ObjectFormat) -> None:
 
 
 def emit_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows on stdout as CSV (RFC 4180 with plain line ends); what is None is empty, and truth is as in JSON."""
+    """Print rows on stdout as CSV (RFC 4180 with plain line ends); what is None is empty, and truth is as in JSON.
+
+    A file gets every text as it is, a terminal without what it would take for orders.
+    """
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[str(c).lower() if isinstance(c, bool) else c for c in cells] for cells in rows])
+    shown = printable if sys.stdout.isatty() else str
+    writer.writerow(map(shown, columns))
+    writer.writerows([_csv_cell(cell, shown) for cell in cells] for cells in rows)
+
+
+def _csv_cell(cell: Any, shown: Callable[[str], str]) -> Any:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return shown(cell) if isinstance(cell, str) else cell
 
 
 def emit_table(columns: Row, rows: Sequence[Row]) -> None:

@@ -14,7 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from kubestudy.api.limits import SENTENCE_LENGTH
 from kubestudy.api.study import StudySpec
+from kubestudy.api.text import clean, printable
 from kubestudy.cli.study_output import trial_word
 from kubestudy.cli.words import short
 from kubestudy.study.ports import Event
@@ -96,7 +98,7 @@ class Progress:
         if event.reason in _QUIET_EVENTS:
             return
         style = "yellow" if event.warning else "green" if event.reason == "NewBest" else ""
-        self._print(Text(f"{event.reason}: {event.message}", style=style))
+        self._print(Text(clean(f"{event.reason}: {event.message}", SENTENCE_LENGTH.value), style=style))
 
     def _print(self, line: str | Text) -> None:
         # Where nothing can be shown, the study goes on all the same.
@@ -151,6 +153,6 @@ class Progress:
             trial_word(trial),
             "" if trial.started is None else f"{max(0.0, self._now() - trial.started):.0f} s",
             "" if trial.step is None else str(trial.step),
-            escape(" ".join(f"{name}={short(trial.values[name])}" for name in shown[:3])),
+            escape(" ".join(f"{printable(name)}={short(trial.values[name])}" for name in shown[:3])),
             escape(" ".join(f"{name}={short(value)}" for name, value in trial.params.items())),
         ]

@@ -11,6 +11,7 @@ from rich.logging import RichHandler
 
 from kubestudy.cli.output import note
 from kubestudy.cli.run_display import err
+from kubestudy.controller.log_lines import TextLines
 from kubestudy.local.folder import StudyFolder
 from kubestudy.study.ports import StudyError
 
@@ -31,8 +32,9 @@ def logging_to(folder: StudyFolder) -> Iterator[None]:
         file: logging.Handler = RotatingFileHandler(folder.run_log, maxBytes=_BYTES, backupCount=1)
     except OSError as error:
         raise StudyError(f"cannot write {folder.run_log}: {error.strerror}") from error
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(TextLines())
     screen = RichHandler(logging.WARNING, console=err, show_path=False, show_time=False)
+    screen.setFormatter(TextLines("%(message)s"))
     root.setLevel(logging.INFO)
     for handler in (file, screen):
         root.addHandler(handler)

@@ -36,12 +36,13 @@ from kubestudy.cli.study_output import why
 from kubestudy.local.container import Machine, warnings_here, working_folder
 from kubestudy.local.folder import StudyFolder
 from kubestudy.local.gpu_pool import GpuPool, find_gpus, gpus_per_trial
+from kubestudy.local.private_files import write_private
 from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch
 from kubestudy.local.runtime import LocalRuntime
 from kubestudy.local.supervisor_process import SupervisorProcess
-from kubestudy.metrics.scrape import ScrapedMetrics
+from kubestudy.metrics.scrape import ScrapedMetrics, Scraper
 from kubestudy.search.history import History, study_names
 from kubestudy.search.search import OptunaSearch, fixed_part, hush_optuna
 from kubestudy.search.search_checks import search_problems
@@ -103,7 +104,7 @@ def run_session(
         refuse_changed_recipe(study.spec, recipe, search, place.folder, machine, options)
         with _full_disk(place.folder):
             place.record(study.metadata.name, recipe, machine.folder)
-            place.folder.manifest.write_bytes(manifest)
+            write_private(place.folder.manifest, manifest)
         return _run_ready(_Run(study, options, machine, place, search, supervisor))
 
 
@@ -189,7 +190,8 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
     Returns:
         The study with its status, that status, and whether the run was interrupted.
     """
-    metrics = ScrapedMetrics()
+    scraper = Scraper()
+    metrics = ScrapedMetrics(scraper)
     folder = run.place.folder
     manifest, request = run.study, read_request(folder)
     async with runtime:
@@ -227,7 +229,7 @@ async def _loop(run: _Run, runtime: LocalRuntime, progress: Progress) -> tuple[H
         finally:
             for watching in (editing, asking):
                 watching.cancel()
-            metrics.close()
+            await scraper.close()
     return loop.study.model_copy(update={"status": view.status}), view.status, interruption.happened
 
 
@@ -235,7 +237,7 @@ def _keep_manifest(study: HyperparameterStudy, folder: StudyFolder) -> None:
     """Keep what the run goes by from now on, which an edit may be only a part of."""
     try:
         data = study.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        folder.manifest.write_text(yaml.safe_dump(data, sort_keys=False))
+        write_private(folder.manifest, yaml.safe_dump(data, sort_keys=False).encode())
     except OSError as error:
         log.warning("cannot write %s: %s", folder.manifest, error.strerror)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.api.values import Value
 from kubestudy.cli.exits import Exit
 from kubestudy.cli.output import Format, complain, emit, emit_csv, emit_table
@@ -174,7 +174,7 @@ def _table(trials: Sequence[Shown]) -> None:
         cells += [f"{trial.values[name]:.6g}" if name in trial.values else "-" for name in metrics]
         cells += [_param(record.params, name) for name in params]
         cells += ["-" if trial.last is None else str(trial.last[0])] if going else []
-        cells += [shorten(record.reason or "-", _REASON_LENGTH)] if reasons else []
+        cells += [clean(record.reason or "-", _REASON_LENGTH)] if reasons else []
         rows.append(cells)
     columns = ["NUMBER", "STATE", *metrics, *params, *(["STEP"] if going else []), *(["REASON"] if reasons else [])]
     emit_table(columns, rows)

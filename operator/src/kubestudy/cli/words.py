@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from kubestudy.api.text import printable
 from kubestudy.api.values import Value, as_text
 
 _KIB = 1024
 
 
 def short(value: Value) -> str:
-    """Write a parameter or metric: four digits are enough."""
-    return f"{value:.4g}" if isinstance(value, float) else as_text(value)
+    """Write a parameter or metric: four digits are enough; a text without what a terminal would take for orders."""
+    return f"{value:.4g}" if isinstance(value, float) else printable(as_text(value))
 
 
 def age(timestamp: str | None) -> str:

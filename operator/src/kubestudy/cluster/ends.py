@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from kubestudy.api import contract
+from kubestudy.api.limits import LOG_END_BYTES
 from kubestudy.api.reasons import Failure
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.cluster.job_view import JobView
 from kubestudy.cluster.pods import PodView, gpu_seconds
-from kubestudy.study.message import parse_message
+from kubestudy.study.message import parse_message, reason_in
 from kubestudy.study.outcome import reason_of_exit
 from kubestudy.study.trial import End, Result
 
@@ -55,8 +56,8 @@ def end_without_pods(job: JobView) -> End:
 
 def _taken_away(pod: PodView, result: Result | None, spent: float) -> End:
     if pod.disrupted:
-        why = shorten(pod.pod_message or _DISRUPTED)
-        return End(False, True, pod.pod_reason or Failure.DISRUPTED, why, result, spent)
+        why = clean(pod.pod_message or _DISRUPTED)
+        return End(False, True, reason_in(pod.pod_reason) or Failure.DISRUPTED, why, result, spent)
     return End(False, True, Failure.POD_DELETED, _TAKEN_AWAY, result, spent)
 
 
@@ -65,8 +66,8 @@ def _failure(pod: PodView, spent: float) -> End:
     if pod.disrupted or pod.taken_away:
         return _taken_away(pod, result, spent)
     if pod.exit_code is None:
-        reason = pod.pod_reason or Failure.ERROR
-        return End(False, False, reason, shorten(pod.pod_message or "its pod failed"), result, spent)
+        reason = reason_in(pod.pod_reason) or Failure.ERROR
+        return End(False, False, reason, clean(pod.pod_message or "its pod failed"), result, spent)
     said = ""
     if result is not None and result.invalid is not None and not result.values:
         # No termination message of ours: the kubelet put the end of the log there.
@@ -88,6 +89,6 @@ def last_line(text: str) -> str:
 
     Standard output and standard error reach the log by two ways, so the last line need not be what was written last.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text[-LOG_END_BYTES.value :].splitlines() if line.strip()]
     telling = next((line for line in reversed(lines) if _EXCEPTION.match(line)), None)
-    return shorten(telling or (lines[-1] if lines else ""))
+    return clean(telling or (lines[-1] if lines else ""))

@@ -4,7 +4,6 @@ mend.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,8 +22,9 @@ from kubestudy.cluster.template import template_problem
 from kubestudy.controller.inbox import Version
 from kubestudy.controller.services import Services
 from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict
+from kubestudy.controller.work_pool import StuckError
+from kubestudy.metrics.answers import PrometheusError
 from kubestudy.metrics.expressions import PrometheusEvaluator
-from kubestudy.metrics.server import PrometheusError
 from kubestudy.search.search_checks import search_problems
 from kubestudy.study.measuring import NO_EVALUATOR
 from kubestudy.study.ports import ExpressionEvaluator, Trouble
@@ -53,6 +53,8 @@ async def admit(version: Version, services: Services, runs: Runnable | None, *, 
         return await _admit(version, services, runs, begun=begun)
     except ApiError as error:
         return Delayed(Trouble(Hindrance.API_SERVER, str(error)))
+    except StuckError as error:
+        return Delayed(Trouble(Hindrance.SEARCH_STUCK, str(error)))
     except ClaimMissingError as error:
         return Delayed(Trouble(Hindrance.CLAIM_MISSING, str(error)))
     except Exception as error:  # whatever it is, other studies go on
@@ -61,10 +63,11 @@ async def admit(version: Version, services: Services, runs: Runnable | None, *, 
 
 
 async def _admit(version: Version, services: Services, runs: Runnable | None, *, begun: bool) -> Verdict:
-    study, problems = await asyncio.to_thread(validate, manifest_of(version.body), search_problems)
+    owner = owner_of(version.body)
+    check = partial(validate, manifest_of(version.body), search_problems)
+    study, problems = await services.pool.call(owner.uid, check)
     if study is None:
         return Rejected(Trouble(Ended.INVALID_SPEC, listed(problems)))
-    owner = owner_of(version.body)
     if runs is not None and runs.owner.template == owner.template:
         # Whatever the API server says of it today, a study can still be suspended or get a larger budget.
         gpus = runs.gpus
@@ -109,8 +112,9 @@ def _evaluator(owner: Owner, spec: StudySpec, services: Services) -> PrometheusE
         return None
     job = partial(job_name, owner.name, owner.uid)
     return PrometheusEvaluator(
-        services.prometheus, spec.expressions, owner.namespace, owner.name, job, services.settling
-    )
+        services.prometheus, spec.expressions, owner.namespace, owner.name, job, services.settling,
+        confined=services.confined,
+    )  # fmt: skip
 
 
 def internal_error(error: Exception) -> Trouble:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Literal
 
+from kubestudy.api.limits import LOG_LINE, LOG_TRACEBACK
+from kubestudy.api.text import clean, printable
 from kubestudy.search.storage import masked
 
 _study: ContextVar[tuple[str, str] | None] = ContextVar("study", default=None)
@@ -32,16 +34,24 @@ def about(namespace: str, name: str) -> Iterator[None]:
 
 
 class TextLines(logging.Formatter):
-    """One line a record: time, level, logger, `namespace/study:` where it is about one, and what is said."""
+    """One line a record: time, level, logger, `namespace/study:` where it is about one, and what is said.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s")
+    Only an error's traceback takes more lines, which begin with spaces: nothing that is said can pass for a line.
+
+    Args:
+        form: What a line is made of.
+    """
+
+    def __init__(self, form: str = "%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s") -> None:
+        super().__init__(form)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         study = _study.get()
         record.about = "" if study is None else f"{study[0]}/{study[1]}: "
-        return masked(super().format(record))
+        record.message = _said(record)
+        record.asctime = self.formatTime(record)
+        return "\n    ".join([self.formatMessage(record), *_traceback(self, record)])
 
 
 class JsonLines(logging.Formatter):
@@ -56,10 +66,22 @@ class JsonLines(logging.Formatter):
         }
         if (study := _study.get()) is not None:
             said["namespace"], said["study"] = study
-        said["message"] = masked(record.getMessage())
-        if record.exc_info:
-            said["exception"] = masked(self.formatException(record.exc_info))
+        said["message"] = _said(record)
+        if traceback := _traceback(self, record):
+            said["exception"] = "\n".join(traceback)
         return json.dumps(said)
+
+
+def _said(record: logging.LogRecord) -> str:
+    """Return what is said in a line; passwords are masked before it is cut, so that none loses its end by that."""
+    return clean(masked(record.getMessage()[: 2 * LOG_LINE.value]), LOG_LINE.value)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    if not record.exc_info:
+        return []
+    text = masked(formatter.formatException(record.exc_info)[: 2 * LOG_TRACEBACK.value])
+    return [printable(line) for line in text[: LOG_TRACEBACK.value].splitlines()]
 
 
 def configure(form: Literal["text", "json"]) -> None:

@@ -13,14 +13,18 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
+from kubestudy.cluster.fence import Fence
 from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
-from kubestudy.controller.registry import Registry
+from kubestudy.controller.quarantine import Quarantine
+from kubestudy.controller.registry import Registry, study_key
 from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
 from kubestudy.controller.watching import watch
+from kubestudy.controller.work_notes import WorkNotes
+from kubestudy.controller.work_pool import PoolLimits, WorkPool
 from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
@@ -30,13 +34,15 @@ log = logging.getLogger(__name__)
 
 _LAG_SECONDS = 1.0
 _CRD_SECONDS = 5.0
+_BEAT_SECONDS = 30.0
 
 
 async def operate(settings: Settings) -> bool:
     """Run the operator until SIGTERM or SIGINT.
 
     Returns:
-        Whether it was told to stop; False if it lost its Lease, so that it is to be started again.
+        Whether it was told to stop; False if it lost its Lease, or all its threads are stuck, so that it is to be
+        started again.
 
     Raises:
         ApiError: No cluster is configured.
@@ -47,30 +53,38 @@ async def operate(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = OperatorMetrics()
-    api = await KubeApi.from_environment(metrics.request)
-    archive = Archive(settings.storage_place, metrics.searched)
+    fence = Fence()
+    api = await KubeApi.from_environment(metrics.request, before_change=fence.check_request)
+    archive = Archive(settings.storage_place, metrics.searched, fence.check_storage)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
-    services = Services(api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares)
+    quarantine = Quarantine(WorkNotes(settings.work_notes, f".{settings.lease_namespace}.{settings.lease_name}"))
+    pool = WorkPool(quarantine, PoolLimits(seconds=settings.search_seconds))
+    quarantine.crowd = lambda: pool.waiting
+    services = Services(
+        api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares,
+        pool=pool, quarantine=quarantine, confined=settings.confined,
+    )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(api.close)
+        ends.push_async_callback(services.scraper.close)
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (
-            (settings.health_port, health_routes(health, metrics), "--health-port"),
+            (settings.health_port, health_routes(health, metrics, services.pool), "--health-port"),
             # A port of its own: roles on a service's proxy tell ports apart, not paths.
             (settings.history_port, history_routes(archive, registry.live), "--history-port"),
         ):
             ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
         lag = asyncio.create_task(_watch_lag(metrics))
         ends.callback(lag.cancel)
-        return await _until_stopped(settings, services, registry, health, stop)
+        return await _until_stopped(settings, services, registry, health, stop, fence)
 
 
 async def _until_stopped(
-    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event
+    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event, fence: Fence
 ) -> bool:
     async def work() -> None:
         health.ready = False
@@ -82,11 +96,12 @@ async def _until_stopped(
 
     if not settings.leader_election:
         await work()
-        return True
+        return not services.pool.exhausted.is_set()
     # Connections of its own: the Lease does not wait for those that the studies use up.
     api = services.api.another()
     try:
-        return await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by, fence)
+        return ordered and not services.pool.exhausted.is_set()
     finally:
         await api.close()
 
@@ -100,13 +115,21 @@ async def _work(
         return
     tasks: list[asyncio.Task[None]] = []
     flush = True
+    services.quarantine.begin()
     try:
+        # The cache keeps what belongs to studies that are known, and a run begins with what the cache holds.
+        for body in await list_studies(services.api, settings.namespaces):
+            services.cache.look_after(study_key(body))
         await fill(services.cache, services.api, settings.namespaces)
-        await registry.resync(await list_studies(services.api, settings.namespaces))
+        studies = await list_studies(services.api, settings.namespaces)
+        services.quarantine.only(study["metadata"]["uid"] for study in studies)
+        await registry.resync(studies)
         await registry.clean_up()
         tasks = [
             asyncio.create_task(watch(services.api, services.cache, registry, settings.namespaces, stop)),
             asyncio.create_task(_resync(settings, services, registry)),
+            asyncio.create_task(_watch_beats(health, registry)),
+            asyncio.create_task(_until_exhausted(services.pool)),
         ]
         health.ready = True
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -116,6 +139,8 @@ async def _work(
     finally:
         health.ready = False
         await registry.close(flush=flush)
+        await services.pool.close()
+        services.quarantine.close()
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,19 +161,37 @@ async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -
         else:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _CRD_SECONDS)
+            async with asyncio.timeout(_CRD_SECONDS):
+                await stop.wait()
 
 
 async def _resync(settings: Settings, services: Services, registry: Registry) -> None:
     while True:
         await asyncio.sleep(settings.resync_seconds)
         try:
-            await fill(services.cache, services.api, settings.namespaces)
             await registry.resync(await list_studies(services.api, settings.namespaces))
+            await fill(services.cache, services.api, settings.namespaces)
         except ApiError as error:
             log.warning("the regular look at everything failed: %s", error)
         except Exception:
             log.exception("the regular look at everything failed")
+
+
+async def _watch_beats(health: Health, registry: Registry) -> None:
+    """Say of each study whose loop does not turn that it does not; the others have nothing to do with it."""
+    while True:
+        await asyncio.sleep(_BEAT_SECONDS)
+        for uid in health.stale():
+            registry.stalled(uid)
+
+
+async def _until_exhausted(pool: WorkPool) -> None:
+    await pool.exhausted.wait()
+    log.error(
+        "all threads are held by calls to studies' searches that do not come back: restarting; these studies are tried"
+        " last, one at a time: %s",
+        ", ".join(pool.stuck),
+    )
 
 
 async def _watch_lag(metrics: OperatorMetrics) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from kubestudy.cluster.trial_objects import StudyKey
 from kubestudy.controller.log_lines import about
 from kubestudy.controller.services import Services
 from kubestudy.controller.study_controller import StudyController
@@ -14,6 +16,16 @@ from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial
 
 log = logging.getLogger(__name__)
+
+# Whom the pool takes the look at all histories for; it may take long where there are many.
+_HISTORIES = "histories"
+_HISTORIES_SECONDS = 600.0
+
+
+def study_key(body: Mapping[str, Any]) -> StudyKey:
+    """Return what the cache knows a study by."""
+    metadata = body["metadata"]
+    return StudyKey(metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 class Registry:
@@ -39,6 +51,7 @@ class Registry:
             return
         if self._closed or "deletionTimestamp" in body["metadata"]:
             return  # somebody else's finalizer keeps it for now; nothing is to be started
+        self._services.cache.look_after(study_key(body))
         life = StudyController(body, self._services)
         name = f"{life.namespace}/{life.name}"
         self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
@@ -50,12 +63,20 @@ class Registry:
         known = self._lives.get(uid)
         return None if known is None else known[0].live
 
+    def stalled(self, uid: str) -> None:
+        """A study's loop does not turn."""
+        known = self._lives.get(uid)
+        if known is not None:
+            with about(known[0].namespace, known[0].name):
+                known[0].stalled()
+
     async def gone(self, uid: str) -> None:
         """A study was deleted."""
         known = self._lives.pop(uid, None)
         if known is None:
             return
         life, task = known
+        self._services.cache.let_go(StudyKey(life.namespace, life.name, uid))
         with about(life.namespace, life.name):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -75,15 +96,15 @@ class Registry:
 
     async def clean_up(self) -> None:
         """Delete the histories of studies that were deleted while no operator ran, where they were to go."""
-        archive = self._services.archive
+        archive, pool = self._services.archive, self._services.pool
         try:
-            for record in await asyncio.to_thread(archive.records):
+            for record in await pool.call(_HISTORIES, lambda: list(archive.records()), _HISTORIES_SECONDS):
                 # Another operator may keep its studies in the same place.
                 ours = not self._namespaces or record.namespace in self._namespaces
                 if ours and record.history == "Delete" and record.uid not in self._lives:
                     with about(record.namespace, record.name):
                         log.info("deleting the history of the study, which is gone")
-                    await asyncio.to_thread(archive.delete, record)
+                    await pool.call(_HISTORIES, partial(archive.delete, record))
         except StudyError as error:
             log.warning("the histories of deleted studies stay for now: %s", error)
 

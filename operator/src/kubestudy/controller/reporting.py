@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.reasons import ConditionType, Ended
+from kubestudy.api.reasons import ConditionType, Ended, Hindrance
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import Budget, Metadata
 from kubestudy.cluster.events import EventRecorder
@@ -58,6 +58,11 @@ class StudyReporter:
         """How many trials the study is known to have had."""
         return 0 if self.status is None else self.status.trials.total
 
+    @property
+    def stalled(self) -> bool:
+        """Whether it was told last that the study's loop does not turn."""
+        return self.status is not None and any(c.reason == Hindrance.STALLED for c in self.status.conditions)
+
     def is_over(self, version: Version) -> bool:
         """Tell whether what was told of a version is an end: nothing is to be done then."""
         status = self.status
@@ -77,6 +82,7 @@ class StudyReporter:
     def show(self, view: View) -> None:
         """Take the study's newest state."""
         self._services.heartbeats[self._owner.uid] = time.monotonic()
+        self._services.quarantine.passed(self._owner.uid)
         self.live = view.live
         status = view.status
         self._want(status if self.hindrance is None else self._degraded(status, self.hindrance))

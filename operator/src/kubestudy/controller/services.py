@@ -9,9 +9,12 @@ from kubestudy.api.gpus import GPU_SHARES
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.status_writer import Pace
+from kubestudy.controller.quarantine import Quarantine
+from kubestudy.controller.work_pool import WorkPool
 from kubestudy.metrics.own import OperatorMetrics
+from kubestudy.metrics.scrape import Scraper
 from kubestudy.metrics.server import PrometheusServer
-from kubestudy.search.archive import Archive
+from kubestudy.search.archive import Archive, Record
 from kubestudy.study.steady import steady_clock
 
 
@@ -31,8 +34,12 @@ class Services:
         gpu_shares: By pattern of a resource's or device class's name: what share of a GPU one is.
         pace: The turns in which statuses are written.
         clock: Unix time that never goes back.
+        pool: The threads in which storages are opened, trials asked for and told.
+        quarantine: The studies that the operator was killed over.
         storage: The storage's identity; empty where it is not known.
         cluster: The cluster's identity, the uid of the namespace kube-system; empty where it may not be read.
+        confined: Whether expressions read series of their study's namespace alone.
+        scraper: What reads running trials where there is no Prometheus.
     """
 
     api: KubeApi
@@ -46,5 +53,20 @@ class Services:
     gpu_shares: Mapping[str, float] = field(default_factory=lambda: GPU_SHARES)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
+    pool: WorkPool = field(default_factory=WorkPool)
+    quarantine: Quarantine = field(default_factory=Quarantine)
     storage: str = ""
     cluster: str = ""
+    confined: bool = False
+    scraper: Scraper = field(default_factory=Scraper)
+
+    def record(self, namespace: str, name: str, uid: str, history: str) -> Record:
+        """Return what the storage knows a study by.
+
+        Args:
+            namespace: The study's namespace.
+            name: Its name.
+            uid: Its uid.
+            history: Retain or Delete: what is to become of it once the study is deleted.
+        """
+        return Record(namespace, name, uid, history)

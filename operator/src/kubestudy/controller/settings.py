@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,10 +12,14 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kubestudy.api.gpus import GPU_SHARES
+from kubestudy.api.limits import SEARCH_CALL_SECONDS
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import namespace_here
-from kubestudy.metrics.server import Access
+from kubestudy.metrics.server import Access, is_address
 from kubestudy.search.storage import place_in
 
+# RFC 9110, token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Share = Annotated[float, Field(ge=0, le=1024, allow_inf_nan=False)]
 
 
@@ -26,6 +31,22 @@ class Settings(BaseSettings):
     storage: Annotated[
         str, Field(description="Folder of the journals, one a study; or an Optuna RDB URL.", min_length=1)
     ] = "/var/lib/kubestudy"
+    work_folder: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the process' own that outlives it: notes of which studies it works on, for the case"
+            " that one of them gets it killed. Beside the journals if left out; nowhere with a database."
+        ),
+    ] = None
+    search_seconds: Annotated[
+        float,
+        Field(
+            description="Seconds after which a call to a study's search (opening its storage, asking, telling) is given"
+            " up.",
+            ge=1,
+            le=3600,
+        ),
+    ] = SEARCH_CALL_SECONDS.value
     prometheus_url: Annotated[
         str | None,
         Field(description="A Prometheus server; without one trials' pods are scraped.", pattern=r"^https?://"),
@@ -49,6 +70,21 @@ class Settings(BaseSettings):
             le=3600,
         ),
     ] = 30.0
+    prometheus_confine: Annotated[
+        bool | None,
+        Field(
+            description="Whether studies' promql expressions are made to read series of their own namespace alone, by a"
+            " matcher on the label namespace. Left out: where KUBESTUDY_NAMESPACES is set."
+        ),
+    ] = None
+    prometheus_namespace_parameter: Annotated[
+        str | None,
+        Field(
+            description="The parameter of a query that takes the study's namespace, for a proxy that keeps tenants"
+            " apart by it (prom-label-proxy, OpenShift's tenancy port): namespace.",
+            pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$",
+        ),
+    ] = None
     namespaces: Annotated[
         tuple[str, ...], NoDecode, Field(description="Namespaces to watch; all of them if left out.")
     ] = ()
@@ -88,6 +124,15 @@ class Settings(BaseSettings):
     def _split(cls, given: object) -> object:
         return tuple(filter(None, (n.strip() for n in given.split(",")))) if isinstance(given, str) else given
 
+    @field_validator("prometheus_url")
+    @classmethod
+    def _is_address(cls, given: str | None) -> str | None:
+        if given is not None and not is_address(given):
+            raise ValueError(
+                "is no URL of a server: http://HOST:PORT/PATH; write special characters of a password as %XX"
+            )
+        return given
+
     @field_validator("prometheus_headers", "gpu_resources", mode="before")
     @classmethod
     def _parse(cls, given: object) -> object:
@@ -95,8 +140,18 @@ class Settings(BaseSettings):
             return given
         try:
             return json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"is no JSON ({error})") from error
+
+    @field_validator("prometheus_headers")
+    @classmethod
+    def _fit_for_http(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, value in given.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{clean(name, 60)!r} is no name of an HTTP header: use letters, digits and -")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the value of {name} is no value of an HTTP header: use printable ASCII, in one line")
+        return given
 
     @property
     def gpu_shares(self) -> Mapping[str, float]:
@@ -120,9 +175,27 @@ class Settings(BaseSettings):
             cert_file=self.prometheus_cert_file,
             key_file=self.prometheus_key_file,
             headers=self.prometheus_headers,
+            namespace_parameter=self.prometheus_namespace_parameter,
         )
+
+    @property
+    def confined(self) -> bool:
+        """Whether expressions read series of their study's namespace alone."""
+        return bool(self.namespaces) if self.prometheus_confine is None else self.prometheus_confine
 
     @property
     def storage_place(self) -> Path | str:
         """The storage as a folder, or as a URL."""
         return place_in(self.storage)
+
+    @property
+    def work_notes(self) -> Path | None:
+        """Where notes of what is worked on are kept; None for nowhere."""
+        if self.work_folder is not None:
+            return self.work_folder
+        return self.storage_place if isinstance(self.storage_place, Path) else None
+
+    @property
+    def operator_name(self) -> str:
+        """What tells this operator from others of the cluster: where its Lease is, and what it is called."""
+        return f"{self.lease_namespace}/{self.lease_name}"

@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, assert_never
 
 from kubestudy.api.reasons import Hindrance
 from kubestudy.cluster.api import ApiError
 from kubestudy.controller.admission import admit, history_policy, internal_error, owner_of
-from kubestudy.controller.inbox import Inbox
+from kubestudy.controller.inbox import Inbox, Version
 from kubestudy.controller.log_lines import about
 from kubestudy.controller.reporting import StudyReporter
 from kubestudy.controller.services import Services
@@ -37,6 +38,7 @@ from kubestudy.controller.study_states import (
     Run,
     Running,
     State,
+    Suspect,
     TellRejected,
     TellTrouble,
     begin,
@@ -45,7 +47,8 @@ from kubestudy.controller.study_states import (
     step,
     takes_changes,
 )
-from kubestudy.controller.verdicts import Runnable, Verdict
+from kubestudy.controller.verdicts import Admitted, Runnable, Verdict
+from kubestudy.controller.work_pool import StuckError
 from kubestudy.search.archive import Record
 from kubestudy.study.ports import StudyError, Trouble
 from kubestudy.study.view import LiveTrial
@@ -84,12 +87,20 @@ class StudyController:
     @property
     def record(self) -> Record:
         """What the storage knows the study by."""
-        return Record(self.namespace, self.name, self._uid, history_policy(self._inbox.newest))
+        return self._services.record(self.namespace, self.name, self._uid, history_policy(self._inbox.newest))
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the object."""
         if self._inbox.put(body):
             self._reporter.take(self._inbox.newest)
+
+    def stalled(self) -> None:
+        """Say that the study's loop does not turn; what it shows next takes that back."""
+        if self._reporter.stalled:
+            return
+        why = Trouble(Hindrance.STALLED, "the study's loop has not turned for five minutes; other studies go on")
+        log.warning("%s: %s", why.reason, why.message)
+        self._reporter.troubled(why)
 
     async def run(self) -> None:
         """Look after the study until cancelled."""
@@ -124,8 +135,9 @@ class StudyController:
         """
         await self._reporter.close()
         self._reporter.gone()
+        self._services.quarantine.over(self._uid)
         if self.record.history == "Delete":
-            await asyncio.to_thread(self._services.archive.delete, self.record)
+            await self._services.pool.call(self._uid, partial(self._services.archive.delete, self.record))
 
     # --- the task --------------------------------------------------------------------------------------------------
 
@@ -134,7 +146,9 @@ class StudyController:
         over = self._reporter.is_over(version)
         if over:
             self._reporter.again()
-        state, requests = begin(version, done=over)
+        pause, why = self._services.quarantine.pause(self._uid), self._services.quarantine.trouble(self._uid)
+        suspect = Suspect(self._services.clock() + pause, why) if pause else None
+        state, requests = begin(version, done=over, suspect=suspect)
         while True:
             self._reporter.hindrance = hindrance(state)
             for request in requests:
@@ -153,7 +167,9 @@ class StudyController:
             at = due(state)
             timeout = None if at is None else max(0.0, at - self._services.clock())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                # Not `wait_for`, which swallows a cancellation that comes together with what it waits for.
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
 
     def _seen(self, state: State) -> Fact | None:
         if self._running is not None and self._running.done():
@@ -172,8 +188,7 @@ class StudyController:
             case Admit(version):
                 runs = self._run.runnable if self._run is not None else None
                 begun = self._reporter.trials > 0
-                verdict = admit(version, self._services, runs, begun=begun)
-                self._admission = self._own_task(verdict)
+                self._admission = self._own_task(self._admit(version, runs, begun=begun))
             case Run(runnable):
                 self._run = StudyRun(runnable, self._services, self._reporter)
                 self._running = self._own_task(self._end_of(self._run))
@@ -186,6 +201,14 @@ class StudyController:
                 self._reporter.troubled(why)
             case _:
                 assert_never(request)
+
+    async def _admit(self, version: Version, runs: Runnable | None, *, begun: bool) -> Verdict:
+        """Admit a version; of a study that the operator was killed over, when its turn has come."""
+        await self._services.quarantine.enter(self._uid)
+        verdict = await admit(version, self._services, runs, begun=begun)
+        if not isinstance(verdict, Admitted):
+            self._services.quarantine.left(self._uid)
+        return verdict
 
     def _own_task(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
@@ -203,6 +226,8 @@ class StudyController:
     async def _end_of(self, run: StudyRun) -> Ended | Broke:
         try:
             return Ended(await run.run())
+        except StuckError as error:
+            return Broke(Trouble(Hindrance.SEARCH_STUCK, str(error)))
         except StudyError as error:
             self._services.metrics.storage_errors.inc()
             return Broke(Trouble(Hindrance.STORAGE, str(error)))
@@ -211,9 +236,12 @@ class StudyController:
         except Exception as error:
             log.exception("an error of the operator's own")
             return Broke(internal_error(error))
+        finally:
+            self._services.quarantine.left(self._uid)
 
     async def _halt(self) -> None:
         """End the tasks of this one."""
+        self._services.quarantine.left(self._uid)
         tasks = [task for task in (self._admission, self._running) if task is not None]
         for task in tasks:
             task.cancel()

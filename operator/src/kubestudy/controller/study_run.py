@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from kubestudy.cluster.names import job_prefix
 from kubestudy.cluster.runtime import ClusterRuntime
 from kubestudy.controller.reporting import StudyReporter
 from kubestudy.controller.services import Services
 from kubestudy.controller.verdicts import Runnable
+from kubestudy.controller.work_pool import StudyWorker
 from kubestudy.metrics.prometheus import PrometheusMetrics
 from kubestudy.metrics.scrape import ScrapedMetrics
 from kubestudy.search.archive import Record
@@ -35,6 +36,7 @@ class StudyRun:
         self.runnable = runnable
         self._services = services
         self._reporter = reporter
+        self._worker = StudyWorker(services.pool, runnable.owner.uid)
         self._parts: tuple[StudyLoop, ClusterRuntime] | None = None
 
     async def run(self) -> int:
@@ -45,14 +47,13 @@ class StudyRun:
         """
         search = await self._open()
         # Nothing is awaited from here to the loop's first step: what came meanwhile is what it begins with.
-        runtime, metrics, loop = self._make(search)
+        runtime, loop = self._make(search)
         self._parts = loop, runtime
         try:
             return (await loop.run()).status.observed_generation or 0
         finally:
             self._parts = None
             self._reporter.ended()
-            metrics.close()
             await runtime.close()
 
     async def renew(self, runnable: Runnable) -> None:
@@ -67,11 +68,17 @@ class StudyRun:
             await runtime.renew(runnable.owner, runnable.study.spec, runnable.gpus)
             loop.update(runnable.study)
         if runnable.history != old.history:
-            await asyncio.to_thread(self._services.archive.note, record_of(runnable))
+            await self._worker.call(partial(self._services.archive.note, self._record))
+
+    @property
+    def _record(self) -> Record:
+        """What the storage knows the study by."""
+        owner = self.runnable.owner
+        return self._services.record(owner.namespace, owner.name, owner.uid, self.runnable.history)
 
     async def _open(self) -> OptunaSearch:
         archive = self._services.archive
-        search = await asyncio.to_thread(archive.open, record_of(self.runnable), self.runnable.study.spec)
+        search = await self._worker.call(partial(archive.open, self._record, self.runnable.study.spec))
         if self._reporter.trials and not search.asked:
             raise StudyError(
                 f"the storage {archive.where} holds nothing of this study, which had {self._reporter.trials} trials: is"
@@ -79,7 +86,7 @@ class StudyRun:
             )
         return search
 
-    def _make(self, search: OptunaSearch) -> tuple[ClusterRuntime, PrometheusMetrics | ScrapedMetrics, StudyLoop]:
+    def _make(self, search: OptunaSearch) -> tuple[ClusterRuntime, StudyLoop]:
         services, runnable, status = self._services, self.runnable, self._reporter.status
         runtime = ClusterRuntime(
             runnable.owner,
@@ -94,19 +101,15 @@ class StudyRun:
         metrics = self._metrics()
         before = status.conditions if status is not None else ()
         loop = StudyLoop(
-            runnable.study, search, runtime, metrics, self._reporter, services.clock, before, runnable.evaluator
-        )
-        return runtime, metrics, loop
+            runnable.study, search, runtime, metrics, self._reporter, services.clock, before, runnable.evaluator,
+            self._worker,
+        )  # fmt: skip
+        return runtime, loop
 
     def _metrics(self) -> PrometheusMetrics | ScrapedMetrics:
         owner, server = self.runnable.owner, self._services.prometheus
         if server is None:
-            return ScrapedMetrics(interval=_SCRAPE_SECONDS)
+            return ScrapedMetrics(self._services.scraper, interval=_SCRAPE_SECONDS)
         prefix = job_prefix(owner.name, owner.uid)
-        return PrometheusMetrics(server, owner.namespace, prefix, gpus=self.runnable.gpus > 0)
-
-
-def record_of(runnable: Runnable) -> Record:
-    """Return what the storage knows a study by."""
-    owner = runnable.owner
-    return Record(owner.namespace, owner.name, owner.uid, runnable.history)
+        named = self.runnable.study.spec.metric_names
+        return PrometheusMetrics(server, owner.namespace, prefix, named, gpus=self.runnable.gpus > 0)

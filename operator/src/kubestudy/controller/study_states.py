@@ -175,9 +175,21 @@ Request = Admit | Run | Renew | TellRejected | TellTrouble
 Step = tuple[State, Sequence[Request]]
 
 
-def begin(version: Version, *, done: bool) -> Step:
-    """Return the first state: of a study that is done with, or of one that is to be run."""
-    return (Waiting(version.generation), ()) if done else _admit(version)
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """That the operator was killed while it worked on the study before, and when it is to be tried again."""
+
+    until: float
+    why: Trouble
+
+
+def begin(version: Version, *, done: bool, suspect: Suspect | None = None) -> Step:
+    """Return the first state: of a study that is done with, of one that is to be run, or of one to be careful with."""
+    if done:
+        return Waiting(version.generation), ()
+    if suspect is not None:
+        return BackingOff(version, 0, suspect.until), (TellTrouble(suspect.why),)
+    return _admit(version)
 
 
 def step(state: State, fact: Fact, now: float) -> Step:

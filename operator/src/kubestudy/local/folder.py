@@ -21,6 +21,7 @@ import os
 import time
 from pathlib import Path
 
+from kubestudy.local.private_files import make_private_folder
 from kubestudy.local.trial_folder import TrialFolder, unusable
 from kubestudy.study.ports import StudyError
 
@@ -84,7 +85,9 @@ class StudyFolder:
             StudyError: It cannot be made or written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if self.path.parent.name == DEFAULT_BASE.name:
+                make_private_folder(self.path.parent)
+            make_private_folder(self.path)
             probe = self.path / f".writable-{os.getpid()}"
             probe.write_bytes(b"x")
             probe.unlink()

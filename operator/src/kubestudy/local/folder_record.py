@@ -10,6 +10,7 @@ from typing import Any
 from kubestudy.api.problems import ManifestError
 from kubestudy.api.yaml_text import documents
 from kubestudy.local.folder import StudyFolder
+from kubestudy.local.private_files import write_private
 from kubestudy.local.recipe import Recipe
 
 
@@ -65,9 +66,7 @@ class FolderRecord:
             kept["recipe"] = {
                 "container": dict(recipe.container), "exec": list(recipe.command), "files": dict(recipe.files),
             }  # fmt: skip
-        draft = folder.storage_record.with_suffix(".new")
-        draft.write_text(json.dumps(kept, indent=2) + "\n")
-        draft.replace(folder.storage_record)
+        write_private(folder.storage_record, f"{json.dumps(kept, indent=2)}\n".encode())
 
 
 def _recipe(kept: dict[str, Any]) -> Recipe | None:

@@ -182,6 +182,30 @@ def decode_report(line: bytes) -> Report:
     return _decode(line, _REPORTS, "report")
 
 
+def ended_record(ended: Ended) -> str:
+    """Return the text by which a trial's end is kept in its folder, which knows the trial's number."""
+    return json.dumps({field.name: getattr(ended, field.name) for field in fields(ended) if field.name != "number"})
+
+
+def ended_in(number: int, record: bytes) -> Ended:
+    """Read such a text.
+
+    Args:
+        number: The trial's number.
+        record: The text.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    try:
+        said = json.loads(record)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"{_shown(record)} is no JSON") from None
+    if not isinstance(said, dict):
+        raise ProtocolError(f"{_shown(record)} is no record of an end")
+    return Ended(**_fields("ended", Ended, {**said, "number": number}))
+
+
 class Lines:
     """Cuts what arrives into lines, however it arrives."""
 

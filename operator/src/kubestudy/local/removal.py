@@ -10,8 +10,8 @@ from kubestudy.study.ports import StudyError
 
 # With --dir, a study's folder may be anybody's: whatever else is in it stays. The lock goes last.
 _MADE = (
-    "study.yaml", "journal.log", "storage.json", "storage.new", "report.html", "run.log", "request.json", "request.new",
-    "status.json", "status.new", "trials",
+    "study.yaml", "study.new", "journal.log", "storage.json", "storage.new", "report.html", "run.log", "request.json",
+    "request.new", "status.json", "status.new", "trials",
 )  # fmt: skip
 _REST = ("journal.log.*", "run.log.*", ".writable-*")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import math
 import os
 import selectors
@@ -39,6 +38,7 @@ from kubestudy.local.protocol import (
     Stop,
     decode_order,
     encode,
+    ended_record,
 )
 from kubestudy.local.trial_process import TRAINER_MODULE, Prctl, end_leftovers, fork_trial, parent_death, signal_trial
 
@@ -234,10 +234,9 @@ class _Supervisor:
 
 def _keep(ended: Ended, path: Path) -> None:
     """Write how a trial ended whole or not at all; without it, the trial's message alone tells."""
-    record = {name: getattr(ended, name) for name in ("attempt", "code", "cause", "started", "ended")}
     draft = path.with_suffix(".new")
     try:
-        draft.write_text(json.dumps(record))
+        draft.write_text(ended_record(ended))
         draft.replace(path)
     except OSError as error:
         print(f"cannot write {path}: {error}", file=sys.stderr)

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kubestudy.api.contract import TERMINATION_MESSAGE_BYTES
-from kubestudy.api.text import shorten
-from kubestudy.local.protocol import Cause, Ended
+from kubestudy.api.limits import EXIT_FILE_BYTES, LOG_END_BYTES, MESSAGE_BYTES
+from kubestudy.api.text import clean
+from kubestudy.local.protocol import Ended, ProtocolError, ended_in
 from kubestudy.study.ports import StudyError
 
 
@@ -56,17 +56,16 @@ class TrialFolder:
     def read_exit(self) -> Ended | None:
         """Return how the last execution ended; None if it has not, or nobody saw it."""
         try:
-            kept = json.loads(self.exit.read_text())
-            cause = None if kept["cause"] is None else Cause(kept["cause"])
-            return Ended(self.number, kept["attempt"], kept["code"], cause, kept["started"], kept["ended"])
-        except (OSError, ValueError, TypeError, KeyError):
+            with self.exit.open("rb") as file:
+                return ended_in(self.number, file.read(EXIT_FILE_BYTES.value))
+        except (OSError, ProtocolError):
             return None
 
     def read_message(self) -> str:
         """Return the termination message, as far as a container's would be read; empty if there is none."""
         try:
             with self.message.open("rb") as file:
-                return file.read(TERMINATION_MESSAGE_BYTES).decode(errors="replace")
+                return file.read(MESSAGE_BYTES.value).decode(errors="replace")
         except OSError:
             return ""
 
@@ -74,11 +73,11 @@ class TrialFolder:
         """Return the last line of the log that says anything."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-                lines = file.read().decode(errors="replace").splitlines()
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_END_BYTES.value))
+                lines = file.read(LOG_END_BYTES.value).decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return shorten(next((line for line in reversed(lines) if line.strip()), ""))
+        return clean(next((line for line in reversed(lines) if line.strip()), ""))
 
 
 def unusable(path: Path, error: OSError) -> StudyError:

@@ -9,8 +9,11 @@ import math
 from collections.abc import Callable, Mapping
 
 from kubestudy.api.expansion import expand
-from kubestudy.api.text import shorten
-from kubestudy.metrics.server import PrometheusError, PrometheusServer, Series
+from kubestudy.api.limits import ANSWER_SERIES, PROMQL_LENGTH
+from kubestudy.api.text import clean, shorten
+from kubestudy.metrics.answers import PrometheusError, Series
+from kubestudy.metrics.promql import PromqlError, problem_in, within_namespace
+from kubestudy.metrics.server import PrometheusServer
 from kubestudy.study.ports import MeasureError
 from kubestudy.study.trial import Observed
 
@@ -19,6 +22,7 @@ _UNAVAILABLE_ATTEMPTS = 30
 _EMPTY_ATTEMPTS = 4
 _SERIES_SHOWN = 3
 _SENT_LENGTH = 600
+_LABELS_LENGTH = 200
 _SUPPOSED_SECONDS = 60.0
 
 
@@ -32,6 +36,7 @@ class PrometheusEvaluator:
         study: The study's name.
         job_of: Returns the name of a trial's Job.
         settling: Seconds after a trial's end from which on its last values are there.
+        confined: Whether every expression is made to read series of the study's namespace alone.
     """
 
     def __init__(
@@ -42,12 +47,15 @@ class PrometheusEvaluator:
         study: str,
         job_of: Callable[[int], str],
         settling: float,
+        *,
+        confined: bool = False,
     ) -> None:
         self._server = server
         self._expressions = expressions
         self._fixed = {"namespace": namespace, "study": study}
         self._job_of = job_of
         self._settling = settling
+        self._namespace, self._confined = namespace, confined
 
     @property
     def settling(self) -> float:
@@ -82,17 +90,42 @@ class PrometheusEvaluator:
         values = self._fixed | variables(0, self._job_of(0), (), now - _SUPPOSED_SECONDS, now)
         for text in self._expressions.values():
             sent = expand(text, values)
+            problem = problem_in(sent)
+            if problem is not None:
+                return f"{problem}; the expression as it would be sent: {shorten(sent, _SENT_LENGTH)}"
             try:
-                await self._server.query(sent, now)
+                found = await self._ask(sent, now)
+            except PromqlError as error:
+                return _refusal(error, sent)
             except PrometheusError as error:
                 if error.passing:
                     raise
                 return _refusal(error, sent)
+            # Of a trial that never was there may be nothing yet; what is several even so will be several of any trial.
+            if len(found) > 1:
+                return _several(found, sent)
         return None
+
+    async def _ask(self, sent: str, at: float) -> list[Series]:
+        """Send an expression, confined to the study's namespace where it is to be.
+
+        Raises:
+            PromqlError: It is too long, or cannot be confined.
+            PrometheusError: The server does not answer, or refuses it.
+        """
+        if len(sent) > PROMQL_LENGTH.value:
+            raise PromqlError(
+                f"the expression has {len(sent)} characters with its variables filled in, and {PROMQL_LENGTH.value} at"
+                " most are sent: name $(pods) once"
+            )
+        confined = within_namespace(sent, self._namespace) if self._confined else sent
+        return await self._server.query(confined, at, limit=ANSWER_SERIES.value, namespace=self._namespace)
 
     async def _number(self, sent: str, at: float) -> float:
         try:
-            found = await self._server.query(sent, at)
+            found = await self._ask(sent, at)
+        except PromqlError as error:
+            raise MeasureError("ExpressionRefused", _refusal(error, sent)) from error
         except (PrometheusError, OSError) as error:
             passing = not isinstance(error, PrometheusError) or error.passing
             if passing:
@@ -120,13 +153,7 @@ def one_number(found: list[Series], sent: str) -> float:
             attempts=_EMPTY_ATTEMPTS,
         )
     if len(found) > 1:
-        labels = "; ".join(_labels(series) for series in found[:_SERIES_SHOWN])
-        more = f"; and {len(found) - _SERIES_SHOWN} more" if len(found) > _SERIES_SHOWN else ""
-        raise MeasureError(
-            "ManyValues",
-            f"the expression gave {len(found)} values where one is needed, so aggregate them (max, avg, sum):"
-            f" {shorten(sent, _SENT_LENGTH)} ({labels}{more})",
-        )
+        raise MeasureError("ManyValues", _several(found, sent))
     if not math.isfinite(found[0].value):
         raise MeasureError("NonFiniteMetric", f"the expression gave {found[0].value}: {shorten(sent, _SENT_LENGTH)}")
     return found[0].value
@@ -157,10 +184,20 @@ def variables(number: int, job: str, pods: tuple[str, ...], start: float, end: f
     }
 
 
+def _several(found: list[Series], sent: str) -> str:
+    labels = "; ".join(_labels(series) for series in found[:_SERIES_SHOWN])
+    more = f"; and {len(found) - _SERIES_SHOWN} more" if len(found) > _SERIES_SHOWN else ""
+    count = f"{len(found)} values, or more," if len(found) >= ANSWER_SERIES.value else f"{len(found)} values"
+    return (
+        f"the expression gave {count} where one is needed, so aggregate them (max, avg, sum):"
+        f" {shorten(sent, _SENT_LENGTH)} ({labels}{more})"
+    )
+
+
 def _refusal(error: Exception, sent: str) -> str:
     return f"{error}; the expression as it was sent: {shorten(sent, _SENT_LENGTH)}"
 
 
 def _labels(series: Series) -> str:
     inner = ", ".join(f'{key}="{value}"' for key, value in sorted(series.labels.items()))
-    return f"{{{inner}}} = {series.value:g}"
+    return f"{{{clean(inner, _LABELS_LENGTH)}}} = {series.value:g}"

@@ -13,6 +13,7 @@ from prometheus_client.exposition import generate_latest
 from kubestudy.api.reasons import ConditionType
 from kubestudy.api.status import StudyStatus, Used
 from kubestudy.api.study import Budget
+from kubestudy.api.text import clean
 from kubestudy.api.values import as_text
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -69,6 +70,10 @@ class OperatorMetrics:
         self._failures = Counter("kubestudy_trial_failures", "Trials that failed, by reason.", ["reason"], registry=r)
         self._reasons: set[str] = set()
         self.stale_loops = Gauge("kubestudy_stale_loops", "Studies whose loop does not turn any more.", registry=r)
+        self.search_threads = Gauge("kubestudy_search_threads", "Threads for studies' searches.", registry=r)
+        self.stuck_searches = Gauge(
+            "kubestudy_stuck_searches", "Studies with a call to their search that was given up.", registry=r
+        )
         self.loop_lag = Gauge("kubestudy_event_loop_lag_seconds", "How late the event loop runs.", registry=r)
         self.storage_errors = Counter("kubestudy_storage_errors", "Errors of the storage.", registry=r)
         self._shown: dict[tuple[str, str], str] = {}
@@ -108,7 +113,9 @@ class OperatorMetrics:
         self._set(self._best, key, {} if best is None else {(name,): value for name, value in best.values.items()})
         params = {} if best is None else best.params
         shown: dict[tuple[str, ...], float] = {
-            (str(best.number), name, as_text(v)[:_TEXT_LENGTH]): 1.0 for name, v in params.items() if best is not None
+            (str(best.number), name, clean(as_text(v), _TEXT_LENGTH)): 1.0
+            for name, v in params.items()
+            if best is not None
         }
         self._set(self._parameters, key, shown)
         limits = {} if budget is None else budgets_of(budget, status.used)

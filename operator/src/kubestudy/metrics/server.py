@@ -5,32 +5,19 @@ Source: Prometheus HTTP API, /api/v1/query. Credentials are read from their file
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import aiohttp
 
-QUERY_SECONDS = 10.0
-_ANSWER_LENGTH = 500
-# What Prometheus answers to a question that is wrong; anything else is about the way to it, and may be mended.
-_REFUSALS = frozenset({400, 422})
+from kubestudy.api.limits import ANSWER_BYTES, QUERIES, QUERY_SECONDS
+from kubestudy.metrics.answers import AnswerTooLongError, PrometheusError, Series, answered, series_in
 
-
-class PrometheusError(Exception):
-    """A query was not answered; the sentence says why.
-
-    Attributes:
-        passing: Whether asking again may help.
-    """
-
-    def __init__(self, message: str, *, passing: bool) -> None:
-        super().__init__(message)
-        self.passing = passing
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +25,7 @@ class Access:
     """How a server is reached.
 
     Attributes:
-        url: Its URL, with whatever path stands before /api/v1.
+        url: Its URL, with whatever path stands before /api/v1; a user and a password in it are sent, and shown nowhere.
         token_file: A file that holds a bearer token.
         username: For basic authentication.
         password_file: A file that holds the password.
@@ -46,24 +33,43 @@ class Access:
         cert_file: A file that holds a client certificate.
         key_file: A file that holds its key.
         headers: More headers, for instance X-Scope-OrgID.
+        namespace_parameter: The URL's parameter that takes the namespace a query is about, where a proxy keeps tenants
+            apart by it (prom-label-proxy).
     """
 
-    url: str
+    url: str = field(repr=False)
     token_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    namespace_parameter: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One element of an instant vector; a scalar has no labels."""
+def without_credentials(url: str) -> tuple[str, str | None, str]:
+    """Return a URL without the user and password in it, that user, and that password.
 
-    labels: Mapping[str, str]
-    value: float
+    Whatever says where a server is says the first; the others are sent as a header, and shown nowhere.
+    """
+    parts = urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    bare = urlunsplit(parts._replace(netloc=host))
+    return (bare, unquote(user), unquote(password)) if at else (url, None, "")
+
+
+def is_address(url: str) -> bool:
+    """Tell whether a URL names a server: a host, a port that is one, and nothing behind the path.
+
+    A password with characters that end the host's part, such as /, would be taken for a path, and shown.
+    """
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment or "@" in parts.path)
+    except ValueError:
+        return False
 
 
 class PrometheusServer:
@@ -75,57 +81,115 @@ class PrometheusServer:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._url, self._user, self._password = without_credentials(access.url)
         self._session: aiohttp.ClientSession | None = None
         self._files: tuple[float, ...] = ()
 
     @property
     def url(self) -> str:
-        """Its URL."""
-        return self._access.url
+        """Its URL, without credentials."""
+        return self._url
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    async def query(self, expression: str, at: float | None = None, timeout: float = QUERY_SECONDS) -> list[Series]:
+    async def query(
+        self,
+        expression: str,
+        at: float | None = None,
+        timeout: float = QUERY_SECONDS.value,
+        limit: int | None = None,
+        namespace: str | None = None,
+    ) -> list[Series]:
         """Evaluate an expression.
 
         Args:
             expression: PromQL, an instant vector or a scalar.
             at: Unix time; now if left out.
             timeout: Seconds to wait.
+            limit: The most series that are of use. A server that knows the parameter sends no more, one that does not
+                sends them all: the answer's length is bounded either way.
+            namespace: Whose question it is, for a proxy that keeps tenants apart.
 
         Raises:
-            PrometheusError: The server does not answer, or refuses the expression.
+            PrometheusError: The server does not answer, answers too much, or refuses the expression.
         """
-        form = {"query": expression, "timeout": f"{timeout:g}s", **({} if at is None else {"time": f"{at:.3f}"})}
+        form = {"query": expression, "timeout": f"{timeout:g}s"}
+        if at is not None:
+            form["time"] = f"{at:.3f}"
+        if limit is not None:
+            form["limit"] = str(limit)
+        parameter = self._access.namespace_parameter
+        asked = {} if parameter is None or namespace is None else {parameter: namespace}
         try:
-            found = await self._post("/api/v1/query", form, timeout)
+            found = await self._post("/api/v1/query", form, asked, timeout)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = f"does not answer within {timeout:g} s" if isinstance(error, TimeoutError) else f"{error}"
             raise PrometheusError(f"Prometheus at {self.url}: {what}", passing=True) from error
+        except ValueError as error:  # a token or a header that cannot be sent, a file that is no text
+            why = f"the request cannot be made: {type(error).__name__}"
+            raise PrometheusError(
+                f"Prometheus at {self.url}: {why}; look at its token, password and headers", passing=True
+            ) from error
         return series_in(found)
 
-    async def _post(self, path: str, form: Mapping[str, str], timeout: float) -> Any:
+    async def _post(self, path: str, form: Mapping[str, str], asked: Mapping[str, str], timeout: float) -> Any:
+        session = await self._opened()
+        async with session.post(
+            self._url.rstrip("/") + path,
+            params=asked, data=form, headers=self._headers(), allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout + 1),
+        ) as answer:  # fmt: skip
+            body = await self._read(answer)
+        return answered(answer.status, body, self._url)
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Read an answer, as far as its bound.
+
+        Raises:
+            AnswerTooLongError: It is longer.
+        """
+        body = bytearray()
+        async for piece in answer.content.iter_chunked(_PIECE):
+            body += piece
+            if len(body) > ANSWER_BYTES.value:
+                # Nothing more is read: the connection ends with the answer that was not taken.
+                raise AnswerTooLongError(
+                    f"Prometheus at {self._url} answers with more than {ANSWER_BYTES.value // 2**20} MB, which is not"
+                    " read: select fewer series, by the metric's name and by labels, and aggregate them (max, avg, sum)"
+                )
+        return bytes(body)
+
+    async def _opened(self) -> aiohttp.ClientSession:
         access = self._access
         files = tuple(file.stat().st_mtime for file in (access.ca_file, access.cert_file, access.key_file) if file)
         if self._session is None or files != self._files:
-            await self.close()
-            self._files = files
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._context()))
-        headers = dict(access.headers)
+            made = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._context(), limit=QUERIES.value),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # What is counted is what is read: nothing grows when it is unpacked.
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                auto_decompress=False,
+            )
+            old, self._session, self._files = self._session, made, files
+            if old is not None:
+                await old.close()
+            return made
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        access, headers = self._access, dict(self._access.headers)
         if access.token_file is not None:
             headers["Authorization"] = f"Bearer {_secret(access.token_file)}"
         elif access.username is not None:
             password = "" if access.password_file is None else _secret(access.password_file)
             headers["Authorization"] = aiohttp.encode_basic_auth(access.username, password)
-        async with self._session.post(
-            access.url.rstrip("/") + path,
-            data=form, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout + 1),
-        ) as answer:  # fmt: skip
-            text = await answer.text()
-        return answered(answer.status, text, self.url)
+        elif self._user is not None:
+            headers["Authorization"] = aiohttp.encode_basic_auth(self._user, self._password)
+        return headers
 
     def _context(self) -> ssl.SSLContext | bool:
         access = self._access
@@ -139,45 +203,3 @@ class PrometheusServer:
 
 def _secret(file: Path) -> str:
     return file.read_text().strip()
-
-
-def answered(status: int, text: str, url: str) -> Any:
-    """Return what a server's answer holds.
-
-    Args:
-        status: HTTP's.
-        text: The body.
-        url: What errors call the server.
-
-    Raises:
-        PrometheusError: It holds no answer to the question.
-    """
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = {}
-    if status == HTTPStatus.OK and isinstance(said, dict) and said.get("status") == "success":
-        return said["data"]
-    why = said.get("error") if isinstance(said, dict) else None
-    message = str(why or text.strip() or "nothing more")[:_ANSWER_LENGTH]
-    refused = status in _REFUSALS and why is not None
-    raise PrometheusError(f"Prometheus at {url} says (HTTP {status}): {message}", passing=not refused)
-
-
-def series_in(data: Any) -> list[Series]:
-    """Return an answer's numbers.
-
-    Raises:
-        PrometheusError: It holds something else.
-    """
-    match data:
-        case {"resultType": "vector", "result": list(found)} if all("value" in one for one in found):
-            return [Series(one["metric"], float(one["value"][1])) for one in found]
-        case {"resultType": "scalar", "result": [_, value]}:
-            return [Series({}, float(value))]
-    kind = data.get("resultType") if isinstance(data, dict) else None
-    kind = "vector of histograms" if kind == "vector" else kind
-    raise PrometheusError(
-        f"the expression gives a {kind or 'value'} where one number is needed: an instant vector or a scalar",
-        passing=False,
-    )

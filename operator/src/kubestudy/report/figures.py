@@ -23,7 +23,7 @@ from optuna.visualization import (
     plot_timeline,
 )
 
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.report.finish import HEIGHT, dress, legend_above
 from kubestudy.report.metric_curves import metric_curves
 from kubestudy.report.section import Section, drawn
@@ -92,7 +92,7 @@ def sections(study: optuna.Study, names: list[str]) -> Iterator[Section]:
         study: The study.
         names: Its objectives' names.
     """
-    names = [shorten(name, LABEL_LENGTH) for name in names]
+    names = [clean(name, LABEL_LENGTH) for name in names]
     view = view_of(study, names)
     goals = goals_of(view, names)
     parameters = _parameters(goals[0].complete)

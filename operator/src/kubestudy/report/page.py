@@ -60,7 +60,7 @@ def write_report(study: HyperparameterStudy, history: History, target: Path) -> 
         plotly=get_plotlyjs(),
     )
     draft = target.with_suffix(".new")
-    draft.write_text(page, encoding="utf-8")
+    draft.write_text(page, encoding="utf-8", errors="replace")
     draft.replace(target)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from kubestudy.api.limits import REASON_LENGTH, SENTENCE_LENGTH
+from kubestudy.api.text import clean
 from kubestudy.planning.clock import StudyClock
 from kubestudy.search.trial_metrics import TrialMetrics, metrics_in
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
@@ -88,7 +90,10 @@ def outcome_in(trial: FrozenTrial) -> Complete | Pruned | Failed | Stopped:
     end = trial.user_attrs.get(ATTR_END, {})
     if end.get("state") == "Stopped":
         return Stopped({})
-    return Failed(end.get("reason", "Error"), end.get("message", "it was recorded as failed"), {})
+    # As a trial's own words are read; an older release kept them as they were.
+    reason = clean(str(end.get("reason", "Error")), REASON_LENGTH.value)
+    message = clean(str(end.get("message", "it was recorded as failed")), SENTENCE_LENGTH.value)
+    return Failed(reason, message, {})
 
 
 def metrics_of(trial: FrozenTrial, objective: str | None) -> TrialMetrics:

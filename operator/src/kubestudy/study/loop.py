@@ -7,14 +7,13 @@ wait early. The storage owns the search, the runtime owns execution, and both ar
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
+from kubestudy.api.limits import ASKS_PER_TURN, SECONDS_PER_TURN, STEPS_PER_TURN
 from kubestudy.api.status import Condition
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.planning.facts import Facts
@@ -26,7 +25,8 @@ from kubestudy.study.announcer import Announcer, Listener
 from kubestudy.study.conclusion import conclude
 from kubestudy.study.measuring import NO_EVALUATOR, Measuring
 from kubestudy.study.outcome import Complete, Failed, Outcome, Requeue, Stopped, to_be_measured
-from kubestudy.study.ports import ExpressionEvaluator, Metrics, Runtime, Search
+from kubestudy.study.own_thread import OwnThread
+from kubestudy.study.ports import ExpressionEvaluator, Metrics, Runtime, Search, Worker
 from kubestudy.study.progress import Progress, after_plan, recovered
 from kubestudy.study.readings import Readings
 from kubestudy.study.trial import Observed, Suggestion, TrialPhase
@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 30.0
 STATUS_SECONDS = 0.25
 _SHORTEST_WAIT_SECONDS = 0.01
-
-T = TypeVar("T")
 
 
 class StudyLoop:
@@ -54,6 +52,7 @@ class StudyLoop:
         clock: Unix time.
         conditions: The conditions shown last, before this loop; their times stay while they do not change.
         evaluator: What evaluates the study's expressions; needed only where it has some.
+        worker: Where the search is called: Optuna is synchronous and can be slow. A thread of its own if left out.
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class StudyLoop:
         clock: Callable[[], float],
         conditions: Sequence[Condition] = (),
         evaluator: ExpressionEvaluator = NO_EVALUATOR,
+        worker: Worker | None = None,
     ) -> None:
         self.study = study
         self._search = search
@@ -75,7 +75,7 @@ class StudyLoop:
         self._listener = listener
         self._announcer = Announcer(listener)
         self._now = clock
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._worker = OwnThread() if worker is None else worker
         self._nudged = asyncio.Event()
         self._interrupted = False
         # What is known of the study, each in one place: its own record, its finished trials, its trials without an end.
@@ -113,10 +113,14 @@ class StudyLoop:
             while True:
                 observed = await self._runtime.observe()
                 ended = await self._classify(observed)
-                await self._record(ended)
+                await self._record(ended[: STEPS_PER_TURN.value])
                 await self._prune()
                 facts, decided = self._plan()
-                await self._act(facts, decided)
+                more = len(ended) > STEPS_PER_TURN.value
+                more = await self._act(facts, decided) or more
+                if more:
+                    await self._breathe(decided)
+                    continue
                 if decided.over or (decided.suspended and not any(t.stage is not Stage.QUEUED for t in self._active)):
                     # Whoever is told that it is over should find everything cleaned up.
                     await self._runtime.drain()
@@ -131,7 +135,13 @@ class StudyLoop:
         finally:
             await self._readings.close()
             await self._measuring.close()
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._worker.close()
+
+    async def _breathe(self, decided: Plan) -> None:
+        """Show the study and let others run between two turns, where one turn is not enough for all there is to do."""
+        if self._now() >= self._next_showing:
+            self._announce(replace(decided, over=False))
+        await self._pause(_SHORTEST_WAIT_SECONDS)
 
     @property
     def _active(self) -> Sequence[ActiveTrial]:
@@ -139,11 +149,6 @@ class StudyLoop:
 
     def _change(self, number: int, **changes: Any) -> None:
         self._trials[number] = replace(self._trials[number], **changes)
-
-    async def _off(self, call: Callable[[], T]) -> T:
-        """Call the search in its own thread: Optuna is synchronous and can be slow."""
-        context = contextvars.copy_context()  # by which log lines know their study
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(context.run, call))
 
     # --- after a restart -------------------------------------------------------------------------------------------
 
@@ -153,7 +158,8 @@ class StudyLoop:
             found = [ActiveTrial(known.suggestion, stop_cause=known.stop_cause) for known in search.unfinished()]
             return search.load_progress(), search.tally, {t.number: t for t in found}, search.last_activity
 
-        self._progress, self._tally, self._trials, last_activity = await self._off(load)
+        self._progress, self._tally, self._trials, last_activity = await self._worker.call(load)
+        await self._runtime.expect([trial.suggestion for trial in self._active])
         seen = {trial.number for trial in await self._runtime.observe()}
         now, before = self._now(), self._progress
         finished = self._tally.finished
@@ -165,7 +171,9 @@ class StudyLoop:
         await self._save_progress(recovered(before, now, last_activity, anything_ran=anything_ran, failed=failed))
         # Told to stop, and nobody runs it any more: its end is known without running it again.
         told = [t.number for t in self._active if t.stop_cause is not None and t.number not in seen]
-        await self._record([Observed(number, TrialPhase.ENDED, end=GONE) for number in told])
+        for at in range(0, len(told), STEPS_PER_TURN.value):
+            these = told[at : at + STEPS_PER_TURN.value]
+            await self._record([Observed(number, TrialPhase.ENDED, end=GONE) for number in these])
 
     # --- classify --------------------------------------------------------------------------------------------------
 
@@ -207,7 +215,7 @@ class StudyLoop:
                 after.append(self._search.tally)
             return after
 
-        for (trial, outcome), tally in zip(outcomes, await self._off(record), strict=True):
+        for (trial, outcome), tally in zip(outcomes, await self._worker.call(record), strict=True):
             before, self._tally = self._tally, tally
             self._tell_of_end(trial.number, outcome, better=before.front is not tally.front)
             self._let_go(trial.number, outcome)
@@ -248,7 +256,7 @@ class StudyLoop:
         readable = [t for t in live if t.metrics_url and self._trials[t.number].stop_cause is None]
         self._readings.begin(readable)
         if fresh and self._search.prunes:
-            for number in await self._off(partial(self._search.report, fresh)):
+            for number in await self._worker.call(partial(self._search.report, fresh)):
                 self._change(number, hopeless=True)
 
     # --- plan ------------------------------------------------------------------------------------------------------
@@ -274,7 +282,8 @@ class StudyLoop:
 
     # --- act -------------------------------------------------------------------------------------------------------
 
-    async def _act(self, facts: Facts, decided: Plan) -> None:
+    async def _act(self, facts: Facts, decided: Plan) -> bool:
+        """Do what was decided, as far as one turn goes; return whether something of it is left for the next."""
         self._announcer.turned(decided, self._progress, len(self._trials), interrupted=self._interrupted)
         progress = after_plan(self._progress, decided, facts, self._now())
         if progress != self._progress:
@@ -282,23 +291,34 @@ class StudyLoop:
         for trial in self._active:
             if trial.stage is Stage.LIVE and trial.stop_cause is not None:
                 await self._runtime.stop(trial.number)  # told before, perhaps by a run that was killed
-        for number, cause in decided.stop:
+        most = STEPS_PER_TURN.value
+        for number, cause in decided.stop[:most]:
             await self._stop(number, cause)
-        for number in decided.drop:
+        for number in decided.drop[:most]:
             await self._drop(number)
-        for number in decided.relaunch:
+        for number in decided.relaunch[:most]:
             await self._launch(self._trials[number].suggestion)
-        for _ in range(decided.launch):
-            suggestion = await self._off(self._search.ask)
+        asked = await self._ask(decided.launch)
+        left = max(map(len, (decided.stop, decided.drop, decided.relaunch))) > most
+        return left or (asked < decided.launch and not self._exhausted)
+
+    async def _ask(self, wanted: int) -> int:
+        """Ask for trials and launch them, as many as a turn has time for; return how many."""
+        until = self._now() + SECONDS_PER_TURN.value
+        for asked in range(min(wanted, ASKS_PER_TURN.value)):
+            suggestion = await self._worker.call(self._search.ask)
             if suggestion is None:
                 self._exhausted = True
-                break
+                return asked
             await self._launch(suggestion)
+            if self._now() >= until:
+                return asked + 1
+        return min(wanted, ASKS_PER_TURN.value)
 
     async def _stop(self, number: int, cause: StopCause) -> None:
         """Tell a trial to stop; why is recorded before, unless a restart would decide it anew anyway."""
         if cause is not StopCause.SUSPENDED:
-            await self._off(partial(self._search.mark_stopping, number, cause))
+            await self._worker.call(partial(self._search.mark_stopping, number, cause))
         self._change(number, stop_cause=cause)
         await self._runtime.stop(number)
 
@@ -310,12 +330,12 @@ class StudyLoop:
         self._starts = self._starts.after_launch()
 
     async def _drop(self, number: int) -> None:
-        await self._off(lambda: self._search.tell(number, Stopped({})))
+        await self._worker.call(lambda: self._search.tell(number, Stopped({})))
         self._tally = self._search.tally
         del self._trials[number]
 
     async def _save_progress(self, progress: Progress) -> None:
-        await self._off(lambda: self._search.save_progress(progress))
+        await self._worker.call(lambda: self._search.save_progress(progress))
         self._progress = progress
 
     # --- announce --------------------------------------------------------------------------------------------------
@@ -333,7 +353,8 @@ class StudyLoop:
         self._conditions = status.conditions
         view = View(status, live)
         self._listener.show(view)
-        self._next_showing = now + STATUS_SECONDS
+        # What grows with the number of trials takes a twentieth of the time at most.
+        self._next_showing = now + max(STATUS_SECONDS, 20 * (self._now() - now))
         return view
 
     # --- wait ------------------------------------------------------------------------------------------------------

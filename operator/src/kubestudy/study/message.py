@@ -1,16 +1,31 @@
-"""Reading a trial's termination message. Whatever a container may have written there, reading it never fails."""
+"""Reading a trial's termination message. Whatever a container may have written there, reading it never fails.
+
+This is the door for what trials say of themselves: behind it every text is one printable line, and all is bounded.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from kubestudy.api.text import shorten
+from kubestudy.api.limits import (
+    CURVE_POINTS,
+    MESSAGE_BYTES,
+    METRIC_NAME_LENGTH,
+    REASON_LENGTH,
+    SENTENCE_LENGTH,
+    TRIAL_METRICS,
+)  # fmt: skip
+from kubestudy.api.text import clean
 from kubestudy.study.trial import Curve, Result
 
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_TEXT_LENGTH = 1000
 _EXCERPT_LENGTH = 120
+# As Kubernetes has reasons of conditions.
+_REASON = re.compile(r"[A-Za-z](?:[A-Za-z0-9_,:]*[A-Za-z0-9_])?")
 
 
 def parse_message(text: str) -> Result | None:
@@ -23,27 +38,47 @@ def parse_message(text: str) -> Result | None:
     Returns:
         What it says; None when it is empty. What is no such message is kept as `invalid`.
     """
+    if len(text) > MESSAGE_BYTES.value:
+        return Result(invalid=f"is longer than {MESSAGE_BYTES.value} bytes: {clean(text, _EXCERPT_LENGTH)}")
     if not text.strip():
         return None
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        return Result(invalid=f"is no JSON: {shorten(text, _EXCERPT_LENGTH)}")
+        return Result(invalid=f"is no JSON: {clean(text, _EXCERPT_LENGTH)}")
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
-        return Result(invalid=f"has no field values: {shorten(text, _EXCERPT_LENGTH)}")
-    values = {str(name): (value, _number(value)) for name, value in _items(said.get("values"))}
+        return Result(invalid=f"has no field values: {clean(text, _EXCERPT_LENGTH)}")
+    values = {name: (value, _number(value)) for name, value in _items(said.get("values"))}
     wrong = next((f"{name} is {json.dumps(value)}" for name, (value, number) in values.items() if number is None), None)
+    reason, message = _why(said.get("reason"), said.get("message"))
     return Result(
         values={name: number for name, (_, number) in values.items() if number is not None},
         curve=_curve(said.get("curve")),
-        reason=_text(said.get("reason")),
-        message=_text(said.get("message")),
-        invalid=None if wrong is None else f"holds what is no number: {shorten(wrong, _EXCERPT_LENGTH)}",
+        reason=reason,
+        message=message,
+        invalid=None if wrong is None else f"holds what is no number: {clean(wrong, _EXCERPT_LENGTH)}",
     )
 
 
-def _items(mapping: Any) -> list[tuple[Any, Any]]:
-    return list(mapping.items()) if isinstance(mapping, dict) else []
+def reason_in(text: object) -> str | None:
+    """Return a word that tells how something ended, as a pod or a trial has it; None if it is no such word."""
+    if isinstance(text, str) and len(text) <= REASON_LENGTH.value and _REASON.fullmatch(text):
+        return text
+    return None
+
+
+def _why(reason: Any, message: Any) -> tuple[str | None, str | None]:
+    """Return a trial's reason and its message; what is given as a reason and is no word belongs to the message."""
+    word = reason_in(reason)
+    said = [part for part in (reason if word is None else None, message) if isinstance(part, str) and part]
+    return word, clean(": ".join(said), SENTENCE_LENGTH.value) or None
+
+
+def _items(mapping: Any) -> Iterator[tuple[str, Any]]:
+    """Go through what belongs to metrics, as many as there may be."""
+    if isinstance(mapping, dict):
+        for name, value in islice(mapping.items(), TRIAL_METRICS.value):
+            yield clean(name, METRIC_NAME_LENGTH.value), value
 
 
 def _number(value: Any) -> float | None:
@@ -58,19 +93,15 @@ def _number(value: Any) -> float | None:
 
 
 def _curve(curve: Any) -> Curve:
-    return {str(metric): tuple(_points(points)) for metric, points in _items(curve)}
+    return {metric: tuple(_points(points)) for metric, points in _items(curve)}
 
 
 def _points(points: Any) -> list[tuple[int, float]]:
     found = []
-    for point in points if isinstance(points, list) else []:
+    for point in points[: CURVE_POINTS.value] if isinstance(points, list) else []:
         if not (isinstance(point, list) and len(point) == 2):
             continue
         step, value = point[0], _number(point[1])
         if isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**63 and value is not None:
             found.append((step, value))
     return found
-
-
-def _text(value: Any) -> str | None:
-    return value[:_TEXT_LENGTH] if isinstance(value, str) and value else None

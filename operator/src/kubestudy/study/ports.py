@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from kubestudy.planning.plan import StopCause
 from kubestudy.planning.tally import Tally
 from kubestudy.study.outcome import Complete, Failed, Pruned, Stopped
 from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Observed, Sample, Suggestion, Unfinished
+
+T = TypeVar("T")
 
 
 class StudyError(Exception):
@@ -82,6 +84,21 @@ class Search(Protocol):
         """Keep what the study remembers beside its trials."""
 
 
+class Worker(Protocol):
+    """Runs what blocks, as the search does, in a thread: one call at a time, in the order in which they come."""
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Return what the work returns; what it logs is about the study that the caller is about.
+
+        Raises:
+            StudyError: The call did not come back in time, or one before it has not come back yet.
+            Exception: What the work raises.
+        """
+
+    def close(self) -> None:
+        """Begin nothing more; work under way comes to its end by itself."""
+
+
 class Runtime(Protocol):
     """Runs trials. All methods are idempotent."""
 
@@ -90,6 +107,12 @@ class Runtime(Protocol):
 
     def job_of(self, number: int) -> str | None:
         """Return the name of the Job that runs a trial; None where trials are no Jobs."""
+
+    async def expect(self, trials: Sequence[Suggestion]) -> None:
+        """Take the trials that have no end yet, once, before it is asked for anything.
+
+        What is found running counts as one of them only if it carries that trial's parameters.
+        """
 
     async def observe(self) -> Sequence[Observed]:
         """Return every trial it knows: those that live, and those that ended and were not forgotten.

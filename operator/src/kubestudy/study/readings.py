@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from kubestudy.api.contract import DCGM_UTILIZATION
+from kubestudy.api.reasons import Hindrance
+from kubestudy.api.text import clean
 from kubestudy.study.ports import Metrics, Trouble
 from kubestudy.study.trial import Observed, Sample
+
+log = logging.getLogger(__name__)
 
 
 class Readings:
@@ -23,6 +28,7 @@ class Readings:
         self._now = clock
         self._reading: asyncio.Future[Mapping[int, Sequence[Sample]]] | None = None
         self._next = 0.0
+        self._trouble: Trouble | None = None
         self._samples: dict[int, dict[str, Sample]] = {}
         self._steps: dict[int, int] = {}
         # By trial: how many readings told how busy its GPUs are, and the sum of what they told.
@@ -35,7 +41,7 @@ class Readings:
 
     def trouble(self) -> Trouble | None:
         """Return what keeps trials from being read, if anything does."""
-        return self._metrics.trouble()
+        return self._trouble or self._metrics.trouble()
 
     def latest(self, number: int) -> Mapping[str, Sample]:
         """Return a trial's last samples by metric."""
@@ -68,9 +74,8 @@ class Readings:
         """
         if self._reading is None or not self._reading.done():
             return []
-        read, self._reading = self._reading.result(), None
         fresh = []
-        for number, samples in read.items():
+        for number, samples in self._taken(self._reading).items():
             if number not in live:
                 continue
             self._samples[number] = {sample.metric: sample for sample in samples}
@@ -80,6 +85,17 @@ class Readings:
                 self._steps[number] = sample.step
                 fresh.append((number, sample))
         return fresh
+
+    def _taken(self, done: asyncio.Future[Mapping[int, Sequence[Sample]]]) -> Mapping[int, Sequence[Sample]]:
+        """Return what a reading brought; whatever is wrong with one delays pruning, and ends no study."""
+        self._reading, self._trouble = None, None
+        try:
+            return done.result()
+        except Exception as error:
+            log.exception("running trials cannot be read")
+            said = clean(f"{type(error).__name__}: {error}")
+            self._trouble = Trouble(Hindrance.INTERNAL, f"running trials cannot be read: {said}; the log says more")
+            return {}
 
     def _note_gpus(self, number: int) -> None:
         sample = self._samples[number].get(DCGM_UTILIZATION)

@@ -18,7 +18,7 @@ from kubestudy.api.status import (
     Used,
 )
 from kubestudy.api.study import HyperparameterStudy, Metadata, Objective
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.api.values import Value
 from kubestudy.planning.facts import Facts
 from kubestudy.planning.plan import Plan
@@ -74,7 +74,7 @@ def live_trial(trial: ActiveTrial, samples: Mapping[str, Sample]) -> LiveTrial:
         step=max((sample.step for sample in samples.values()), default=None),
         values={sample.metric: sample.value for sample in samples.values()},
         stopping=trial.stop_cause is not None,
-        waits_for=None if observed.wait is None else shorten(observed.wait.message),
+        waits_for=None if observed.wait is None else clean(observed.wait.message),
     )
 
 
@@ -243,7 +243,7 @@ def _conditions(
 def _waiting(running: int, facts: Facts) -> str:
     waits = "1 waits" if facts.waiting == 1 else f"{facts.waiting} wait"
     runs = "1 trial runs" if running == 1 else f"{running or 'no'} trials run"
-    return f"{runs}, {waits} for room: {shorten(facts.waiting_for or '')}"
+    return f"{runs}, {waits} for room: {clean(facts.waiting_for or '')}"
 
 
 def degraded(

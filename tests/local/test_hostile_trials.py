@@ -1,0 +1,52 @@
+"""What trials say is shown, logged and kept as plain lines, whatever orders to a terminal are in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support.study import kubestudy, manifest, trials, write
+
+SAID = {
+    "values": {"z\x1b[31m": 1, "\ud800": 2},
+    "curve": {"\x1b[2J": [[1, 1]]},
+    "reason": "\ud800\x1b[31m",
+    "message": "a\nERROR kubestudy: forged \x1b]0;title\x07\u202e",
+}
+SCRIPT = r"""
+case $(cat number 2>/dev/null) in
+  '') echo 1 > number; cp said.json "$KUBESTUDY_TERMINATION_LOG"; exit 7 ;;
+  1) echo 2 > number; cp said.json "$KUBESTUDY_TERMINATION_LOG"; exit 0 ;;
+  2) echo 3 > number; printf 'x\n\033[2J\033]0;t\007\rERROR kubestudy: forged\377\n'; exit 1 ;;
+  3) echo 4 > number; head -c 5000000 /dev/zero | tr '\0' '[' > "$KUBESTUDY_TERMINATION_LOG"; exit 0 ;;
+  *) echo '{"values": {"y": 1}}' > "$KUBESTUDY_TERMINATION_LOG" ;;
+esac
+"""
+
+
+def assert_plain(text: str) -> None:
+    for line in text.split("\n"):
+        assert line.isprintable(), ascii(line)
+        assert not line.startswith("ERROR"), line
+
+
+def test_no_output_passes_on_orders_to_a_terminal_or_forged_lines(tmp_path: Path) -> None:
+    (tmp_path / "said.json").write_text(json.dumps(SAID))
+    done = kubestudy("run", write(tmp_path, manifest(SCRIPT, budget={"maxTrials": 5}, parallelism=1)), cwd=tmp_path)
+    assert_plain(done.out)
+    assert_plain(done.err)
+    reasons = [trial["reason"] or "" for trial in trials(tmp_path)]
+    assert reasons[0].startswith("Error: \ufffd: a ERROR kubestudy: forged")
+    assert reasons[1].startswith("MissingMetric: ")
+    assert reasons[2].startswith("Error: exit code 1: ERROR kubestudy: forged")
+    assert reasons[3].startswith("InvalidResult: its result is no JSON: [[[")
+    for command in (
+        ("trials", "demo"), ("trials", "demo", "-o", "csv"), ("trials", "demo", "-o", "yaml"), ("status", "demo"),
+        ("best", "demo"), ("report", "demo"), ("list",),
+    ):  # fmt: skip
+        shown = kubestudy(*command, cwd=tmp_path)
+        assert_plain(shown.out)
+        assert_plain(shown.err)
+    folder = tmp_path / ".kubestudy/demo"
+    assert_plain((folder / "run.log").read_text())
+    assert "forged" in (folder / "report.html").read_text()
