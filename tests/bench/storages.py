@@ -1,4 +1,4 @@
-"""A study with 1,000 trials in a journal and in PostgreSQL: opening it, asking, telling; and several at once."""
+"""A study with 1,000 trials in a journal and in PostgreSQL: opening, asking, telling; and several studies at once."""
 
 from __future__ import annotations
 
