@@ -141,7 +141,7 @@ class LyingProxy(Proxy):
     """
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        kind = f"{request.method} {request.path.split('/')[-1]} {_is_watch(request)}"
+        kind = f"{request.method} {request.path.split('/')[-1]} {is_watch(request)}"
         told = self.counts.total() // 2 % len(_LIES)
         watched = request.path.rsplit("/", 1)[-1] in ("jobs", "pods", "hyperparameterstudies")
         if "/leases" in request.path or (request.method == "GET" and not watched and "/jobs/" not in request.path):
@@ -150,7 +150,7 @@ class LyingProxy(Proxy):
         if self.counts[kind] % 2:
             return await self._pass(request, _WATCH_SECONDS)
         status, body = _LIES[told]
-        if _is_watch(request) and told % 2:
+        if is_watch(request) and told % 2:
             status, body = 200, _TORN_LINES[told // 2 % len(_TORN_LINES)]
         return web.Response(status=status, body=body, content_type="application/json")
 
