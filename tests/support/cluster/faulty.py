@@ -18,6 +18,9 @@ GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Ex
 CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests", "code": 429,
             "message": "too many requests, please try again later"}  # fmt: skip
 
+# What the audit log has of who asked, where that was by a proxy.
+BY_PROXY = "by-proxy"
+
 
 class Proxy:
     """Passes on what it is asked. Use it as a context manager.
@@ -68,6 +71,7 @@ class Proxy:
     async def _pass(self, request: web.Request, watch_seconds: float | None = None) -> web.StreamResponse:
         """Pass a request on; break a watch off after some seconds, where told to."""
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
+        headers["User-Agent"] = f"{request.headers.get('User-Agent', '')} {BY_PROXY}"
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(
             request.method, url, headers=headers, data=await request.read() or None, auto_decompress=False
@@ -177,3 +181,26 @@ class HangingProxy(Proxy):
     async def _hang(self) -> None:
         if self._hanging.is_set():
             await asyncio.sleep(3600)
+
+
+class RefusingProxy(Proxy):
+    """Passes everything on, but while it is told to refuse: connections end, and there is nobody to connect to."""
+
+    def refuse(self) -> None:
+        """Refuse connections from now on."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
+
+    def accept(self) -> None:
+        """Accept connections again."""
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
+
+    async def _close(self) -> None:
+        for site in list(self._runner.sites):
+            await site.stop()
+        assert self._runner.server is not None
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _open(self) -> None:
+        await web.TCPSite(self._runner, "127.0.0.1", int(self.url.rpartition(":")[2]), reuse_address=True).start()

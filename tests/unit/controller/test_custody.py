@@ -40,8 +40,9 @@ UID = "0b2f7714-0000-4000-8000-000000000000"
 
 def test_a_study_of_nobody_is_open_and_one_of_this_operator_is_its_own_whatever_its_storage() -> None:
     assert judge(None, OWN, NOW, NOW) == Open()
-    assert judge(Custody(OWN.name, "another", NOW - 60), OWN, NOW, NOW) == Ours()
-    # After a long absence it is taken anew, by a write that fails if another operator was quicker.
+    assert judge(Custody(OWN.name, OWN.storage, NOW - 60), OWN, NOW, NOW) == Ours()
+    # After a long absence, or with another storage, it is taken anew, by a write that fails if another was quicker.
+    assert judge(Custody(OWN.name, "another", NOW - 60), OWN, NOW, NOW) == Open()
     assert judge(Custody(OWN.name, OWN.storage, NOW - RENEW_SECONDS), OWN, NOW, NOW) == Open()
 
 
@@ -177,6 +178,19 @@ def test_one_that_follows_takes_the_contest_away_with_it() -> None:
         found = custody_in(api.body)
         assert found is not None and found.name == OTHER
         assert datetime.fromtimestamp(found.renewed, UTC).timestamp() == NOW
+
+    asyncio.run(scene())
+
+
+def test_an_operator_that_is_started_with_another_storage_is_the_same_one() -> None:
+    async def scene() -> None:
+        api = Api()
+        await api.custody("team/one", "storage-1").take()
+        again = api.custody("team/one", "storage-2", NOW + 5)
+        assert again.held and again.taken_away is None
+        assert isinstance(await again.take(), Taken)
+        found = custody_in(api.body)
+        assert found is not None and found.storage == "storage-2"
 
     asyncio.run(scene())
 

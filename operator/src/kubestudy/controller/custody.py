@@ -56,6 +56,7 @@ class StudyCustody:
         self._body: Mapping[str, Any] = {}
         self._found: Custody | None = None
         self._seen_since = services.clock()
+        self._took = False
         self.others: Sequence[Mapping[str, Any]] = ()
         self.see(body)
         self.held = self._found is not None and self._found.name == services.name
@@ -83,7 +84,7 @@ class StudyCustody:
     def taken_away(self) -> Theirs | None:
         """Who has taken over what is held here, if anybody has."""
         now = self._services.clock()
-        if self._found is None or not is_taken_away(self._found, self._own, now):
+        if self._found is None or not self._took or not is_taken_away(self._found, self._own, now):
             return None
         return Theirs(self._found, now, believed=True)
 
@@ -124,14 +125,14 @@ class StudyCustody:
                     self.held = False
                     return whose
                 case Ours():
-                    self.held = True
+                    self.held = self._took = True
                     return Taken()
                 case Open(before):
                     # What the last one who watched it too said of that goes with it.
                     kept = [c for c in self._body["status"]["conditions"] if c.get("type") != _CONTESTED]
                     changes = {"operator": _as_data(self._own), **({"conditions": kept} if kept else {})}
                     if (answer := await self._write(changes)) is not None:
-                        self._found, self.held = self._own, True
+                        self._found, self.held, self._took = self._own, True, True
                         return Taken(answer.get("status"), before)
             await self._look()
         raise ApiError(0, "", "the study changes too often to be taken: others write its status all the time")

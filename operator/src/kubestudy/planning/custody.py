@@ -38,6 +38,10 @@ class Custody:
         """Tell whether it is time to renew it."""
         return abs(now - self.renewed) >= RENEW_SECONDS
 
+    def is_elsewhere(self, other: Custody) -> bool:
+        """Tell whether its storage is known to be another's."""
+        return bool(self.storage and other.storage and self.storage != other.storage)
+
 
 @dataclass(frozen=True, slots=True)
 class Ours:
@@ -73,7 +77,8 @@ class Theirs:
 def judge(found: Custody | None, own: Custody, now: float, seen_since: float) -> Ours | Open | Theirs:
     """Return whose a study is.
 
-    The Lease sees to it that of all operators of one name one is at work, so the name tells them apart.
+    The Lease sees to it that of all operators of one name one is at work, so the name tells them apart: with another
+    storage it is this one before a restart.
 
     Args:
         found: What its status says.
@@ -84,7 +89,7 @@ def judge(found: Custody | None, own: Custody, now: float, seen_since: float) ->
     if found is None:
         return Open()
     if found.name == own.name:
-        return Open() if found.is_due(now) else Ours()
+        return Open() if found.is_due(now) or found.is_elsewhere(own) else Ours()
     if found.is_believed(now):
         return Theirs(found, found.renewed + STALE_SECONDS, believed=True)
     until = seen_since + GRACE_SECONDS
@@ -92,9 +97,9 @@ def judge(found: Custody | None, own: Custody, now: float, seen_since: float) ->
 
 
 def is_taken_away(found: Custody | None, own: Custody, now: float) -> bool:
-    """Tell whether another operator has taken over what this one looks after: one of the same name and another storage
-    counts too, as there may be where leader election is off.
+    """Tell whether another operator has taken over what this one took: one of the same name and another storage counts
+    too, as there may be where leader election is off.
     """
     if found is None or not found.is_believed(now):
         return False
-    return found.name != own.name or bool(found.storage and own.storage and found.storage != own.storage)
+    return found.name != own.name or found.is_elsewhere(own)
