@@ -1,6 +1,7 @@
 # make setup   everything needed, into .venv      make run    the main example, to its end
 # make test    all checks and tests               make bench  measure; figures go to stdout
 # make test ONLY=tests/cli    a file, folder or node id, with what it needs        make unit  the quick ones
+# make soak    30 minutes of hostile tenants and faults on simulated nodes (SECONDS, STUDIES, TENANTS, SEED, HOSTILE)
 # make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster here
 # make docs    the pages of docs/ as a site
 PYTHON ?= python3
@@ -19,7 +20,7 @@ BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buil
 BUILD_ARGS ?=
 LABELS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test unit kubeconfig coverage lint bench browser chart docs cluster cluster-down images image-cpu lock clean
+.PHONY: help setup run test unit kubeconfig coverage lint bench soak browser chart docs cluster cluster-down images image-cpu lock clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -74,7 +75,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy operator/src trainer-image/src
-	$(BIN)/mypy -p support -p bench
+	$(BIN)/mypy -p support -p bench -p soak
 	$(BIN)/lint-imports --no-logo
 
 # The report is tested in a real browser. As root on Debian and Ubuntu it is installed; elsewhere it must be there.
@@ -86,6 +87,11 @@ browser:
 
 bench: setup
 	cd tests && ../$(BIN)/python -m bench $(BENCH)
+
+# SECONDS: half of it without hostile tenants, half with them. HOSTILE: attacks by name, or none. SOAK: any other flags.
+soak: setup
+	cd tests && ../$(BIN)/python -m soak $(foreach name,SECONDS STUDIES TENANTS SEED HOSTILE,$(if $($(name)),\
+	  --$(shell echo $(name) | tr A-Z a-z) $($(name)))) $(SOAK)
 
 # After a change of dependencies. No package index is named in the file, so it serves behind a mirror too.
 lock:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from bench import ask, beale, cluster, digits, memory, metrics, noop, pruning, scale
+from bench import ask, beale, cluster, digits, memory, metrics, noop, pruning, scale, thousand
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "ask": ask.main,
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "metrics": metrics.main,
     "cluster": cluster.main,
     "scale": scale.main,
+    "thousand": thousand.main,
 }
 
 

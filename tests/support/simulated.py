@@ -157,6 +157,9 @@ class SimulatedRuntime:
     def job_of(self, number: int) -> str | None:
         return f"demo-{number}"
 
+    async def expect(self, trials: Sequence[Suggestion]) -> None:
+        pass
+
     async def observe(self) -> Sequence[Observed]:
         return [self._observed(number, run) for number, run in sorted(self.world.runs.items())]
 

@@ -30,7 +30,8 @@ _LOOK_SECONDS = 0.2
 _SECONDS = 300.0  # of which most is waiting for a processor
 
 
-def _die_at(point: int, passed: Path) -> Callable[[], None]:
+def at_point(point: int, passed: Path, number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
+    """Return what is to be called at each point: it counts them in a file, and sends a signal at one."""
     count = 0
     counter = os.open(passed, os.O_WRONLY | os.O_CREAT)
 
@@ -39,19 +40,20 @@ def _die_at(point: int, passed: Path) -> Callable[[], None]:
         count += 1
         os.pwrite(counter, f"{count:6}".encode(), 0)
         if count == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     return reached
 
 
-def _arm(reached: Callable[[], None]) -> None:
+def arm(reached: Callable[[], None]) -> None:
+    """Have something called before and after each write of this process; those of an election are left out."""
     once, append = KubeApi._once, JournalFileBackend.append_logs
 
-    async def request(self: KubeApi, verb: str, *rest: Any) -> bytes:
-        if verb == "GET":
-            return await once(self, verb, *rest)
+    async def request(self: KubeApi, verb: str, url: str, *rest: Any) -> bytes:
+        if verb == "GET" or "/leases" in url:
+            return await once(self, verb, url, *rest)
         reached()
-        answer = await once(self, verb, *rest)
+        answer = await once(self, verb, url, *rest)
         reached()
         return answer
 
@@ -72,7 +74,7 @@ def _fork(base: Path, namespace: str, point: int) -> int:
     log = os.open(base / f"{namespace}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    _arm(_die_at(point, base / f"{namespace}.{'first' if point >= 0 else 'later'}"))
+    arm(at_point(point, base / f"{namespace}.{'first' if point >= 0 else 'later'}"))
     os._exit(
         run_operator(
             {
@@ -87,7 +89,8 @@ def _fork(base: Path, namespace: str, point: int) -> int:
     )
 
 
-async def _phases() -> dict[str, str]:
+async def phases() -> dict[str, str]:
+    """Return the phase of each study, by namespace."""
     api = await KubeApi.from_environment()
     try:
         found = await api.get("/apis/kubestudy.dev/v1alpha1/hyperparameterstudies")
@@ -108,7 +111,7 @@ def main() -> None:
             namespace, point = waiting.pop(0)
             running[namespace] = (_fork(base, namespace, point), time.monotonic())
         time.sleep(_LOOK_SECONDS)
-        phases = asyncio.run(_phases())
+        shown = asyncio.run(phases())
         for namespace, (pid, began) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
@@ -116,9 +119,9 @@ def main() -> None:
             elif ended:
                 outcome[namespace] = f"ended by itself: {status}"
                 del running[namespace]
-            elif phases.get(namespace) == "Complete" or time.monotonic() - began > _SECONDS:
+            elif shown.get(namespace) == "Complete" or time.monotonic() - began > _SECONDS:
                 os.kill(pid, signal.SIGTERM)
-                outcome[namespace] = phases.get(namespace, "")
+                outcome[namespace] = shown.get(namespace, "")
                 ending[namespace] = running.pop(namespace)[0]
         ending = {name: pid for name, pid in ending.items() if not os.waitpid(pid, os.WNOHANG)[0]}
     points = {name: int((base / f"{name}.first").read_text()) for name in outcome}

@@ -13,9 +13,9 @@ from typing import Self
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 _WATCH_SECONDS = 1.5
-_GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
+GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
          "message": "too old resource version"}  # fmt: skip
-_CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests", "code": 429,
+CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests", "code": 429,
             "message": "too many requests, please try again later"}  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class Proxy:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-length", "transfer-encoding")}
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
-            if not _is_watch(request):
+            if not is_watch(request):
                 await response.write(await answer.read())
                 await response.write_eof()
                 return response
@@ -91,7 +91,8 @@ class Proxy:
         await response.write(chunk)
 
 
-def _is_watch(request: web.Request) -> bool:
+def is_watch(request: web.Request) -> bool:
+    """Tell whether a request asks for a watch."""
     return request.query.get("watch") in ("true", "True", "1")
 
 
@@ -104,12 +105,12 @@ class FaultyProxy(Proxy):
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.method in ("POST", "DELETE") and "/jobs" in request.path and self._every_third("jobs"):
-            return web.json_response(_CROWDED, status=429, headers={"Retry-After": "1"})
-        if _is_watch(request) and "resourceVersion" in request.query:
+            return web.json_response(CROWDED, status=429, headers={"Retry-After": "1"})
+        if is_watch(request) and "resourceVersion" in request.query:
             self.counts["watches"] += 1
             # Each resource's third, not everybody's: three resources are watched in turn.
             if self._every_third(request.path):
-                return web.json_response({"type": "ERROR", "object": _GONE})  # as the real one says it
+                return web.json_response({"type": "ERROR", "object": GONE})  # as the real one says it
         return await self._pass(request, _WATCH_SECONDS)
 
 

@@ -10,7 +10,7 @@ import pytest
 from kubestudy.cluster.ends import end_of, last_line
 from kubestudy.cluster.job_stages import Objects, Present, Rules
 from kubestudy.cluster.job_view import JobView, job_view
-from kubestudy.cluster.pods import PodView, pod_view
+from kubestudy.cluster.pods import PodView, pod_facts, pod_view
 from kubestudy.cluster.trial_job import step
 from kubestudy.study.trial import Observed, TrialPhase
 
@@ -27,7 +27,7 @@ def pod(phase: str, state: dict[str, Any] | None = None, **status: Any) -> PodVi
         "metadata": {"name": "demo-0-abc", "creationTimestamp": AT},
         "status": {"phase": phase, "containerStatuses": containers, **status},
     }
-    return pod_view(body, "trainer")
+    return pod_view(pod_facts(body), "trainer")
 
 
 def terminated(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
@@ -132,7 +132,8 @@ def test_the_trainers_own_reason_is_kept() -> None:
     ],
 )
 def test_why_a_pod_waits(status: dict[str, Any], why: str | None) -> None:
-    found = pod_view({"metadata": {"name": "demo-0-abc"}, "status": {"phase": "Pending", **status}}, "t").why_waiting
+    body = {"metadata": {"name": "demo-0-abc"}, "status": {"phase": "Pending", **status}}
+    found = pod_view(pod_facts(body), "t").why_waiting
     assert (found is None) if why is None else (found is not None and why in found)
 
 

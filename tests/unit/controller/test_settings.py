@@ -53,6 +53,16 @@ def test_a_wrong_setting_is_named(
     assert says in capsys.readouterr().err
 
 
+def test_headers_that_are_refused_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_HEADERS", '{"Authorization": "Bearer s3cr3t", "a b": "c"}')
+    assert run_operator({}) is Exit.INVALID
+    said = capsys.readouterr().err
+    assert "'a b' is no name" in said
+    assert "s3cr3t" not in said
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://me:pass/s3cret@prometheus:9090", "http://me:s3cret@:9090", "http://", "http://me:s3cret@prometheus:port",
@@ -85,13 +95,3 @@ def test_an_operator_that_is_told_so_confines_expressions(monkeypatch: pytest.Mo
     assert settings.confined
     assert settings.prometheus is not None
     assert settings.prometheus.namespace_parameter == "namespace"
-
-
-def test_headers_that_are_refused_are_not_repeated(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("KUBESTUDY_PROMETHEUS_HEADERS", '{"Authorization": "Bearer s3cr3t", "a b": "c"}')
-    assert run_operator({}) is Exit.INVALID
-    said = capsys.readouterr().err
-    assert "'a b' is no name" in said
-    assert "s3cr3t" not in said

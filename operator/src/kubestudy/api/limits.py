@@ -54,6 +54,14 @@ GRID_STEPS = Limit(
 
 # --- pods, and the programs in them --------------------------------------------------------------------------------
 
+MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
+TRIAL_METRICS = Limit("the metrics of one termination message", 200, "metrics", "the others are left out")
+CURVE_POINTS = Limit("a curve of a termination message", 1000, "points", "the others are left out")
+METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
+REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
+SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
+LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
+EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
 SCRAPE_BYTES = Limit(
     "a trial's /metrics, as the operator reads it", 64 * 1024, "bytes", "the rest is not read: Degraded"
 )
@@ -67,14 +75,14 @@ SCRAPES = Limit("trials of all studies that are read at once", 128, "trials", "f
 TRIAL_STEP = Limit(
     "a step that a running trial reports", 2**31 - 1, "steps", "the sample is left out, as a negative one is"
 )
-MESSAGE_BYTES = Limit("a trial's termination message", 4096, "bytes", "InvalidResult; Kubernetes cuts it there too")
-TRIAL_METRICS = Limit("the metrics of one termination message", 200, "metrics", "the others are left out")
-CURVE_POINTS = Limit("a curve of a termination message", 1000, "points", "the others are left out")
-METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
-REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
-SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
-LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
-EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
+TRIAL_PODS = Limit("pods of one trial", 100, "pods", "those of other Jobs are passed over, then the oldest")
+POD_CONTAINERS = Limit("containers of a pod, injected ones too", 200, "containers", "the others are not looked at")
+POD_MESSAGES = Limit("termination messages of a pod", 16_384, "characters", "the rest is cut off")
+STATUS_WORD = Limit("a reason in the status of a Job or pod", 200, "characters", "cut off")
+STATUS_TEXT = Limit("any other text in the status of a Job or pod", 4_096, "characters", "cut off")
+TRIAL_PARAMETERS_LENGTH = Limit(
+    "a trial's parameters in its Job's environment", 262_144, "characters", "the Job is nobody's"
+)
 
 # --- Prometheus ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +102,14 @@ PROMQL_LENGTH = Limit(
 )
 
 # --- the API server, and proxies before it -------------------------------------------------------------------------
+
+API_ANSWER_BYTES = Limit(
+    "an answer of the API server", 16_777_216, "bytes", "told and tried again; of a list, half as much"
+)
+REFUSAL_BYTES = Limit("a refusal of the API server", 65_536, "bytes", "the rest is not read")
+HISTORY_BYTES = Limit("a history that kubectl study fetches", 268_435_456, "bytes", "an error that says so")
+WATCH_PAGE = Limit("objects that a watch begins with, asked for at once", 20, "objects", "asked for page by page")
+LIST_PAGE = Limit("objects asked for at once", 100, "objects", "asked for page by page")
 
 # --- storages and other files --------------------------------------------------------------------------------------
 

@@ -77,6 +77,13 @@ class Hindrance(Explained):
     JOB_REFUSED = "JobRefused", "the API server refuses a trial's Job"
     PODS_REFUSED = "PodsRefused", "a trial's Job is not allowed to create its pod"
     JOB_BEING_DELETED = "JobBeingDeleted", "an older Job of a trial's name is not gone yet"
+    JOB_OF_ANOTHER = (
+        "JobOfAnother",
+        (
+            "a Job of a trial's name is there and is not this trial's: another operator runs the study, or the storage"
+            " was set back; the trial waits until it is gone, and it is left alone"
+        ),
+    )
     CLAIM_MISSING = "ResourceClaimMissing", "a resource claim (template) that jobTemplate names is not there"
     METRICS = "MetricsUnavailable", "Prometheus does not answer, or what a trial serves as its metrics is too long"
     INVALID_SPEC = "InvalidSpec", "a changed spec is not valid; the study goes on by the old one"

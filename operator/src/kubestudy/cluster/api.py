@@ -7,8 +7,7 @@ through them and 13 us as JSON).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
+import copy
 import logging
 import os
 import time
@@ -20,10 +19,23 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.client.exceptions import OpenApiException
 
 from kubestudy import __version__
-from kubestudy.api.text import shorten
+from kubestudy.api.limits import API_ANSWER_BYTES, HISTORY_BYTES, REFUSAL_BYTES
+from kubestudy.cluster.answers import (
+    RETRY_AFTER_LIMIT,
+    AnswerTooLargeError,
+    ApiError,
+    ConflictError,
+    NotFoundError,
+    UnreachableError,
+    continue_of,
+    items_of,
+    object_in,
+    refusal,
+    version_of,
+)
 from kubestudy.planning.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -31,48 +43,23 @@ log = logging.getLogger(__name__)
 REQUEST_SECONDS = 30.0
 _READ_SECONDS = 300.0
 _ATTEMPTS = 4
-_RETRY_AFTER_LIMIT = 30.0
-_BACKOFF = Backoff(first=0.25, limit=_RETRY_AFTER_LIMIT)
+_BACKOFF = Backoff(first=0.25, limit=RETRY_AFTER_LIMIT)
 _CONNECTIONS = 64
-_RETRIED = frozenset({429, 500, 502, 503, 504})
+_PIECE_BYTES = 2**16
 _MERGE_PATCH = "application/merge-patch+json"
 # Whom `managedFields` names as the one who wrote a field.
 FIELD_MANAGER = "kubestudy"
 _USER_AGENT = f"{FIELD_MANAGER}/{__version__}"
-_ANSWER_LENGTH = 200
+# What a request without an answer comes to: ValueError for what no HTTP client can make sense of.
+_NO_ANSWER = (
+    aiohttp.ClientError, OpenApiException, config.ConfigException, TimeoutError, OSError, ValueError, RuntimeError,
+)  # fmt: skip
+__all__ = [
+    "AnswerTooLargeError", "ApiError", "ConflictError", "KubeApi", "NotFoundError", "UnreachableError", "collection",
+    "continue_of", "items_of", "namespace_here", "namespace_in", "proxied", "resource_in", "version_of",
+]  # fmt: skip
 
 Observer = Callable[[str, str, int, float], None]
-
-
-class ApiError(Exception):
-    """The API server refused a request; the sentence is its own.
-
-    Attributes:
-        status: HTTP status.
-        reason: The status object's reason, for instance AlreadyExists.
-    """
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-
-    @property
-    def over_quota(self) -> bool:
-        """Whether a quota is what refused it."""
-        return self.status == HTTPStatus.FORBIDDEN and "exceeded quota" in str(self)
-
-
-class NotFoundError(ApiError):
-    """There is no such object."""
-
-
-class ConflictError(ApiError):
-    """The object exists already, or was changed meanwhile."""
-
-
-class UnreachableError(ApiError):
-    """The API server does not answer, or asks to be left alone for now; nothing is known of the request."""
 
 
 class KubeApi:
@@ -81,17 +68,29 @@ class KubeApi:
     Args:
         configuration: Where it is, and who asks.
         observer: Told of each answered request: verb, resource, HTTP status (0: no answer), seconds.
+        before_change: Called directly before a request that changes something is sent; raises ApiError to prevent it.
     """
 
-    def __init__(self, configuration: client.Configuration, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        observer: Observer | None = None,
+        before_change: Callable[[], None] | None = None,
+    ) -> None:
         configuration.connection_pool_maxsize = _CONNECTIONS
+        # Each client its own: the same configuration serves others, which may change what they like.
+        configuration.trace_configs = [] if before_change is None else [_asking(before_change)]
         self._client = client.ApiClient(configuration)
         self._configuration = configuration
         self._observer = observer
 
     @classmethod
     async def from_environment(
-        cls, observer: Observer | None = None, file: str | None = None, context: str | None = None
+        cls,
+        observer: Observer | None = None,
+        file: str | None = None,
+        context: str | None = None,
+        before_change: Callable[[], None] | None = None,
     ) -> KubeApi:
         """Return the cluster that KUBECONFIG names, else that of the pod's service account, else ~/.kube/config.
 
@@ -99,6 +98,7 @@ class KubeApi:
             observer: Told of each answered request.
             file: A kubeconfig, instead.
             context: The context of the kubeconfig; the current one if left out.
+            before_change: Called directly before a request that changes something is sent.
 
         Raises:
             ApiError: No cluster is configured.
@@ -114,11 +114,14 @@ class KubeApi:
                 await config.load_kube_config(file, context, client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise ApiError(0, "NoCluster", f"no cluster is configured: {error}; set KUBECONFIG") from error
-        return cls(configuration, observer)
+        return cls(configuration, observer, before_change)
 
     def another(self) -> KubeApi:
-        """Return another client of the same server, with connections of its own. Close it after use."""
-        return KubeApi(self._configuration, self._observer)
+        """Return another client of the same server, with connections of its own, which asks nobody before a change.
+
+        Close it after use.
+        """
+        return KubeApi(copy.copy(self._configuration), self._observer)
 
     @property
     def configuration(self) -> client.Configuration:
@@ -150,13 +153,27 @@ class KubeApi:
         """Merge changes into an object."""
         return await self.request("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, _MERGE_PATCH)
 
-    async def delete(self, path: str) -> None:
-        """Delete an object; what depends on it goes in the background. One that is gone already is no error."""
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+    async def delete(self, path: str, uid: str | None = None) -> None:
+        """Delete an object; what depends on it goes in the background. One that is gone already is no error.
+
+        Args:
+            path: The object.
+            uid: Its uid, if no other object of that name is to be deleted.
+
+        Raises:
+            ConflictError: The object of that name has another uid.
+        """
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
         try:
-            await self.request("DELETE", path, {}, body)
-        except NotFoundError:
+            answer = await self.request("DELETE", path, {}, body)
+        except NotFoundError as error:
+            if error.reason != "NotFound":
+                raise  # who knows whose word that is
             return
+        if not answer.get("kind"):
+            raise UnreachableError(0, "", f"the answer to the deletion of {path} is no object of the API server's")
 
     async def read(self, path: str) -> bytes:
         """Return what a Service behind the API server's proxy answers.
@@ -164,7 +181,8 @@ class KubeApi:
         Raises:
             ApiError: It cannot be asked, or refuses.
         """
-        return await self._once("GET", self._configuration.host + path, path, None, "application/json", _READ_SECONDS)
+        url = self._configuration.host + path
+        return await self._once("GET", url, path, None, "application/json", _READ_SECONDS, HISTORY_BYTES.value)
 
     async def request(
         self,
@@ -184,11 +202,11 @@ class KubeApi:
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         for attempt in range(_ATTEMPTS):
             try:
-                return _object(await self._once(verb, url, path, body, content_type))
+                return object_in(await self._once(verb, url, path, body, content_type))
             except UnreachableError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise
-                wait = max(_BACKOFF.after(attempt + 1), float(error.reason or 0))
+                wait = max(_BACKOFF.after(attempt + 1), error.retry_after)
                 log.warning("%s %s: %s; again in %.1f s", verb, path, error, wait)
                 await asyncio.sleep(wait)
         raise AssertionError("unreachable")
@@ -201,65 +219,73 @@ class KubeApi:
         body: Mapping[str, Any] | None,
         content_type: str,
         timeout: float = REQUEST_SECONDS,
+        most: int | None = None,
     ) -> bytes:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": _USER_AGENT}
-        settings: dict[str, Any] = dict(await self._configuration.auth_settings())
-        headers |= {str(setting["key"]): str(setting["value"]) for setting in settings.values()}
         began = time.monotonic()
         status = 0
         try:
-            response = await self._client.rest_client.request(
+            settings: dict[str, Any] = dict(await self._configuration.auth_settings())
+            headers |= {str(setting["key"]): str(setting["value"]) for setting in settings.values()}
+            asked = await self._client.rest_client.request(
                 verb, url, headers=headers, body=body, _request_timeout=timeout
             )
-            data: bytes = await response.read()
+            response = asked.response
+            try:
+                good = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
+                bound = (most or API_ANSWER_BYTES.value) if good else REFUSAL_BYTES.value
+                data = await _read(response, bound, whole=good)
+            finally:
+                response.close()
             status = response.status
-        except ApiException as error:
-            status = int(error.status or 0)
-            raise _meaning(error) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnreachableError(
-                0, "", f"the API server does not answer ({type(error).__name__}: {error})"
-            ) from error
+        except _NO_ANSWER as error:
+            why = f"the API server does not answer ({type(error).__name__}: {error})"
+            raise UnreachableError(0, "", why) from error
         finally:
             if self._observer is not None:
                 self._observer(verb, resource_in(path), status, time.monotonic() - began)
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise _refusal(status, data, response.headers)
+        if not good:
+            raise refusal(status, data, response.headers)
         return data
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    """Read an answer; what is no object comes from something in front of the API server."""
-    with contextlib.suppress(ValueError):
-        found = json.loads(data)
-        if isinstance(found, dict):
-            return found
-    said = shorten(data.decode(errors="replace"), _ANSWER_LENGTH)
-    raise UnreachableError(0, "", f"the API server's answer is no JSON object: {said!r}")
+def _asking(before_change: Callable[[], None]) -> aiohttp.TraceConfig:
+    """Return what makes a session ask before it sends a change.
+
+    The headers go out in the same step: a request may have waited long for a connection before.
+    """
+
+    async def look(_session: object, _context: object, sent: aiohttp.TraceRequestHeadersSentParams) -> None:
+        if sent.method != "GET":
+            before_change()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(look)
+    return trace
 
 
-def _meaning(error: ApiException) -> ApiError:
-    return _refusal(int(error.status or 0), error.body or b"", error.headers or {}, error.reason or "")
+async def _read(response: aiohttp.ClientResponse, most: int, *, whole: bool) -> bytes:
+    """Read an answer, piece by piece.
 
+    Args:
+        response: The answer.
+        most: How many bytes of it are read.
+        whole: Whether one that is longer is an error; else the rest is left out.
 
-def _refusal(status: int, data: bytes | str, headers: Mapping[str, str], words: str = "") -> ApiError:
-    try:
-        said = json.loads(data)
-    except ValueError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    message = str(said.get("message") or words or f"HTTP status {status}")
-    if status in _RETRIED:
-        return UnreachableError(status, _seconds(headers.get("Retry-After")), message)
-    kinds: dict[int, type[ApiError]] = {HTTPStatus.NOT_FOUND: NotFoundError, HTTPStatus.CONFLICT: ConflictError}
-    return kinds.get(status, ApiError)(status, str(said.get("reason") or ""), message)
-
-
-def _seconds(retry_after: str | None) -> str:
-    try:
-        return str(min(float(retry_after or 0), _RETRY_AFTER_LIMIT))
-    except ValueError:
-        return ""
+    Raises:
+        AnswerTooLargeError: It is longer.
+    """
+    data = bytearray()
+    if not whole or (response.content_length or 0) <= most:
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            data += piece
+            if len(data) > most:
+                break
+        else:
+            return bytes(data)
+        if not whole:
+            return bytes(data[:most])
+    raise AnswerTooLargeError(response.status, "", f"the API server's answer is longer than {most} bytes")
 
 
 def resource_in(path: str) -> str:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from kubestudy.api.reasons import Hindrance
 from kubestudy.cluster.job_view import JobView
+from kubestudy.cluster.origin import Origin, stranger
 from kubestudy.cluster.pods import PodView
+from kubestudy.cluster.trial_objects import TrialJob
 from kubestudy.study.trial import Observed, Wait, WaitKind
 
 
@@ -45,16 +47,16 @@ class Objects:
 
     Attributes:
         job: Its Job, if there is one.
-        pods: Its pods that there are, each with the uid of the Job that owns it.
+        pods: Its pods that there are, each with the uid of the Job that controls it.
     """
 
     job: JobView | None = None
-    pods: tuple[tuple[str | None, PodView], ...] = ()
+    pods: tuple[tuple[str, PodView], ...] = ()
 
     def of(self, uid: str | None) -> Objects:
         """Return what belongs to the Job of a uid."""
         job = self.job if self.job is not None and self.job.uid == uid else None
-        return Objects(job, tuple(pair for pair in self.pods if pair[0] in (uid, None)))
+        return Objects(job, tuple(pair for pair in self.pods if pair[0] == uid))
 
     def without(self, uid: str | None) -> Objects:
         """Return what does not belong to the Job of a uid."""
@@ -257,6 +259,36 @@ def _words(warnings: Sequence[tuple[str, str]]) -> Wait | None:
                 return Wait(WaitKind.ROOM, message)
             return Wait(WaitKind.REFUSED, message, Hindrance.PODS_REFUSED)
     return next((Wait(WaitKind.START, f"{r}: {m}", Hindrance.TRIAL_WAITING) for r, m in warnings), None)
+
+
+def uid_of(stage: Stage | None) -> str | None:
+    """Return the uid of the Job that a stage is about; None where it is not known."""
+    return None if stage is None or isinstance(stage, Creating) else stage.uid
+
+
+def adoption(name: str, job: TrialJob | None, own: Origin, previous: str | None) -> Wait | None:
+    """Return what keeps a Job that exists from being taken for a trial's own; None if nothing.
+
+    Args:
+        name: Its name.
+        job: The Job; None if the study is not its controller.
+        own: What a Job of the trial's own says.
+        previous: The uid of the trial's earlier Job.
+    """
+    if job is not None and (job.view.deleting or job.uid == previous):
+        return being_deleted(name)
+    why = "the study is not its controller" if job is None else stranger(job.origin, own)
+    if why is None:
+        return None
+    remedy = "is there another operator that runs this study? The trial waits until that Job is gone"
+    message = f"cannot create Job {name}: there is one of that name that is not this trial's: {why}; {remedy}"
+    return Wait(WaitKind.REFUSED, message, Hindrance.JOB_OF_ANOTHER)
+
+
+def being_deleted(name: str) -> Wait:
+    """Return what a trial waits for whose earlier Job is not gone yet."""
+    message = f"cannot create Job {name} yet: an older one of that name is being deleted"
+    return Wait(WaitKind.REFUSED, message, Hindrance.JOB_BEING_DELETED)
 
 
 # --- what the runtime is told ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubestudy.api.limits import STATUS_TEXT, STATUS_WORD
 from kubestudy.cluster.timestamps import unix
 
 
@@ -44,19 +45,27 @@ class JobView:
 
 
 def job_view(job: Mapping[str, Any]) -> JobView:
-    """Read a Job, as the API server sends it."""
+    """Read a Job, as the API server sends it.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: It is none.
+    """
     metadata, spec = job["metadata"], job["spec"]
     conditions = {c["type"]: c for c in (job.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
     failed = conditions.get("Failed")
     return JobView(
-        uid=str(metadata.get("uid", "")),
+        uid=str(metadata.get("uid", ""))[: STATUS_WORD.value],
         created=unix(metadata.get("creationTimestamp")) or 0.0,
         deleting="deletionTimestamp" in metadata,
         suspended=bool(spec.get("suspend")) or "Suspended" in conditions,
         complete="Complete" in conditions,
-        failed=None if failed is None else str(failed.get("reason", "Error")),
-        failed_message="" if failed is None else str(failed.get("message", "")),
+        failed=None if failed is None else str(failed.get("reason", "Error"))[: STATUS_WORD.value],
+        failed_message="" if failed is None else str(failed.get("message", ""))[: STATUS_TEXT.value],
         one_pod=spec.get("completions") == 1,
-        deadline=spec.get("activeDeadlineSeconds"),
-        ttl=spec.get("ttlSecondsAfterFinished"),
+        deadline=_number(spec.get("activeDeadlineSeconds")),
+        ttl=_number(spec.get("ttlSecondsAfterFinished")),
     )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)

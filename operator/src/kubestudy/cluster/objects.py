@@ -1,14 +1,12 @@
-"""Reading a trial's objects from the cache, each version of an object once."""
+"""What the cache holds of a trial, as its stages look at it: each version of a pod is read once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from kubestudy.cluster.cache import TrialObjects
 from kubestudy.cluster.job_stages import Objects
-from kubestudy.cluster.job_view import JobView, job_view
+from kubestudy.cluster.origin import Origin, stranger
 from kubestudy.cluster.pods import PodView, pod_view
+from kubestudy.cluster.trial_objects import TrialPod
 
 
 class ObjectReader:
@@ -20,28 +18,30 @@ class ObjectReader:
 
     def __init__(self, trainer: str) -> None:
         self._trainer = trainer
-        self._job: tuple[Mapping[str, Any], JobView] | None = None
-        self._pods: dict[str, tuple[Mapping[str, Any], tuple[str | None, PodView]]] = {}
+        self._pods: dict[str, tuple[TrialPod, PodView]] = {}
 
-    def read(self, objects: TrialObjects | None) -> Objects:
-        """Return what the cache holds of the trial; None: nothing."""
+    def read(self, objects: TrialObjects | None, own: Origin, accepted: str | None) -> Objects:
+        """Return what the cache holds of the trial.
+
+        Args:
+            objects: That; None: nothing.
+            own: The storage and parameters of the trial: what another's Job tells, and its pods, are left out.
+            accepted: The uid of a Job that is known to be the trial's own.
+        """
         if objects is None:
-            self._job, self._pods = None, {}
+            self._pods = {}
             return Objects()
-        if objects.job is None:
-            self._job = None
-        elif self._job is None or self._job[0] is not objects.job:
-            self._job = (objects.job, job_view(objects.job))
-        self._pods = {name: self._pod(name, body) for name, body in objects.pods.items()}
-        return Objects(self._job[1] if self._job is not None else None, tuple(pair for _, pair in self._pods.values()))
+        job = objects.job
+        if job is not None and job.uid != accepted and stranger(job.origin, own) is not None:
+            foreign, job = job.uid, None
+        else:
+            foreign = None
+        self._pods = {pod.uid: (pod, self._view(pod)) for pod in objects.pods.values() if pod.job != foreign}
+        pairs = tuple((pod.job, view) for pod, view in self._pods.values())
+        return Objects(job.view if job is not None else None, pairs)
 
-    def _pod(self, name: str, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str | None, PodView]]:
-        known = self._pods.get(name)
-        if known is not None and known[0] is body:
-            return known
-        return body, (_owner_of(body), pod_view(body, self._trainer))
-
-
-def _owner_of(pod: Mapping[str, Any]) -> str | None:
-    owners = pod["metadata"].get("ownerReferences") or []
-    return next((str(owner["uid"]) for owner in owners if owner.get("uid")), None)
+    def _view(self, pod: TrialPod) -> PodView:
+        known = self._pods.get(pod.uid)
+        if known is not None and known[0] is pod:
+            return known[1]
+        return pod_view(pod.facts, self._trainer)

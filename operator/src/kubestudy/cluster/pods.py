@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
+from kubestudy.api.limits import POD_CONTAINERS, POD_MESSAGES, STATUS_TEXT, STATUS_WORD
 from kubestudy.api.text import shorten
 from kubestudy.cluster.scheduling import in_short, never_fits
 from kubestudy.cluster.timestamps import unix
 
 _DISRUPTIONS = frozenset({"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated"})
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+_ADDRESS_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +75,120 @@ class PodView:
         return self.finished is None or self.finished >= self.deleted_at - 1
 
 
-def pod_view(pod: Mapping[str, Any], trainer: str) -> PodView:
-    """Read a pod.
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """How far a container of a pod has come.
 
-    Args:
-        pod: The object, as the API server sends it.
-        trainer: The name of the container that trains.
+    Attributes:
+        name: Its name.
+        started: Unix time at which it first began to run.
+        finished: Unix time at which it ended.
+        exit_code: Its exit code.
+        reason: Why it ended, in the kubelet's word.
+        message: Its termination message.
     """
-    metadata, status = pod["metadata"], pod.get("status") or {}
-    statuses = status.get("containerStatuses") or []
-    known: Mapping[str, Any] = next((s for s in statuses if s.get("name") == trainer), {})
-    state, before = known.get("state") or {}, (known.get("lastState") or {}).get("terminated") or {}
-    terminated, running = state.get("terminated") or {}, state.get("running") or {}
+
+    name: str
+    started: float | None = None
+    finished: float | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """What is kept of a pod, bounded: all that is read of it.
+
+    Attributes:
+        pod: The pod, without what only its trainer tells.
+        containers: Its containers, one of which is the trainer.
+    """
+
+    pod: PodView
+    containers: tuple[ContainerState, ...]
+
+
+def pod_facts(body: Mapping[str, Any]) -> PodFacts:
+    """Read a pod, as the API server sends it.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: It is none.
+    """
+    metadata, status = body["metadata"], body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     why, too_large = _why_waiting(status, conditions)
-    return PodView(
-        name=metadata["name"],
+    reason = _word(status.get("reason"))
+    pod = PodView(
+        name=str(metadata["name"]),
         uid=str(metadata.get("uid", "")),
         created=unix(metadata.get("creationTimestamp")) or 0.0,
-        phase=status.get("phase", "Pending"),
-        address=status.get("podIP"),
-        placed_at=_placed_at(pod, conditions),
-        started=unix(before.get("startedAt") or terminated.get("startedAt") or running.get("startedAt")),
-        finished=unix(terminated.get("finishedAt")),
-        exit_code=terminated.get("exitCode"),
-        reason=terminated.get("reason"),
-        message=terminated.get("message") or "",
-        disrupted=(
-            conditions.get("DisruptionTarget", {}).get("status") == "True" or status.get("reason") in _DISRUPTIONS
-        ),
+        phase=_word(status.get("phase")) or "Pending",
+        address=_address(status.get("podIP")),
+        placed_at=_placed_at(body, conditions),
+        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True" or reason in _DISRUPTIONS,
         why_waiting=why,
         too_large=too_large,
-        pod_reason=status.get("reason"),
-        pod_message=status.get("message"),
+        pod_reason=reason,
+        pod_message=_cut(status.get("message")),
         deleted_at=_deleted_at(metadata),
+    )
+    return PodFacts(pod, tuple(_containers(status.get("containerStatuses") or [])))
+
+
+def _containers(statuses: Sequence[Mapping[str, Any]]) -> Iterator[ContainerState]:
+    left = POD_MESSAGES.value
+    for known in statuses[: POD_CONTAINERS.value]:
+        state, before = known.get("state") or {}, (known.get("lastState") or {}).get("terminated") or {}
+        terminated, running = state.get("terminated") or {}, state.get("running") or {}
+        code = terminated.get("exitCode")
+        message = str(terminated.get("message") or "")[:left]
+        left -= len(message)
+        yield ContainerState(
+            name=str(known.get("name"))[: STATUS_WORD.value],
+            started=unix(before.get("startedAt") or terminated.get("startedAt") or running.get("startedAt")),
+            finished=unix(terminated.get("finishedAt")),
+            exit_code=None if code is None else int(code),
+            reason=_word(terminated.get("reason")),
+            message=message,
+        )
+
+
+def _cut(text: Any) -> str | None:
+    return None if text is None else str(text)[: STATUS_TEXT.value]
+
+
+def _word(text: Any) -> str | None:
+    return None if text is None else str(text)[: STATUS_WORD.value]
+
+
+def _address(text: Any) -> str | None:
+    """Return a pod's address; it becomes part of a URL, so nothing else will do."""
+    if not isinstance(text, str) or len(text) > _ADDRESS_LENGTH or "%" in text:  # a zone may be any text
+        return None
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+def pod_view(facts: PodFacts, trainer: str) -> PodView:
+    """Return a pod with what its trainer tells.
+
+    Args:
+        facts: What is kept of the pod.
+        trainer: The name of the container that trains.
+    """
+    known = next((state for state in facts.containers if state.name == trainer), None)
+    if known is None:
+        return facts.pod
+    return replace(
+        facts.pod,
+        started=known.started,
+        finished=known.finished,
+        exit_code=known.exit_code,
+        reason=known.reason,
+        message=known.message,
     )
 
 
@@ -129,14 +212,15 @@ def _why_waiting(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
         return None, False
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        said = scheduled.get("message", "")
-        return f"{scheduled.get('reason', 'Unschedulable')}: {shorten(in_short(said))}", never_fits(said)
+        said = _cut(scheduled.get("message")) or ""
+        return f"{_word(scheduled.get('reason')) or 'Unschedulable'}: {shorten(in_short(said))}", never_fits(said)
     for group in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(group) or []:
+        for container in (status.get(group) or [])[: POD_CONTAINERS.value]:
             waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") and waiting["reason"] not in _STARTING:
-                said = shorten(waiting.get("message", ""))
-                return f"{waiting['reason']} (container {container['name']}): {said}", False
+            reason = _word(waiting.get("reason"))
+            if reason and reason not in _STARTING:
+                said = shorten(_cut(waiting.get("message")) or "")
+                return f"{reason} (container {_word(container['name'])}): {said}", False
     return None, False
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from kubestudy.api.reasons import Hindrance
 from kubestudy.api.text import shorten
@@ -22,7 +22,7 @@ BACKOFF = Backoff(first=1.0, limit=60.0)
 # A quota has room again as soon as something else ends.
 QUOTA_BACKOFF = Backoff(first=1.0, limit=10.0)
 
-Attempt = Callable[[], Awaitable[bool]]
+Attempt = Callable[[], Awaitable[Wait | None]]
 Hinder = Callable[[Wait | None], None]
 
 
@@ -30,7 +30,8 @@ class RequestChains:
     """Requests under way, by key."""
 
     def __init__(self) -> None:
-        self._last: dict[Hashable, asyncio.Task[None]] = {}
+        # Of each key those that are not done, oldest first: all but the first wait for those before them.
+        self._chains: dict[Hashable, list[asyncio.Task[None]]] = {}
 
     def put(self, key: Hashable, what: str, attempt: Attempt, hindered: Hinder) -> None:
         """Make a request once all others of its key are done.
@@ -38,52 +39,53 @@ class RequestChains:
         Args:
             key: Whose it is.
             what: What it does, for people: `create Job x`.
-            attempt: Tries it; returns False if something of the same name has to be gone first. May raise ApiError.
+            attempt: Tries it; returns what is in its way, so that it is tried again; None once it is done. May raise
+                ApiError.
             hindered: Told what is in its way, and None once nothing is.
         """
-        previous = self._last.get(key)
-        task = asyncio.create_task(self._insist(previous, what, attempt, hindered))
-        self._last[key] = task
+        chain = self._chains.setdefault(key, [])
+        task = asyncio.create_task(self._insist(tuple(chain), what, attempt, hindered))
+        chain.append(task)
         task.add_done_callback(lambda done: self._forget(key, done))
 
     def _forget(self, key: Hashable, task: asyncio.Task[None]) -> None:
-        if self._last.get(key) is task:
-            del self._last[key]
+        chain = self._chains[key]
+        chain.remove(task)
+        if not chain:
+            del self._chains[key]
         if not task.cancelled() and task.exception() is not None:
             log.error("a request failed for a fault of this program's own", exc_info=task.exception())
 
     def busy(self, key: Hashable | None = None) -> bool:
         """Tell whether a request is under way: of a key, or any."""
-        return bool(self._last) if key is None else key in self._last
+        return bool(self._chains) if key is None else key in self._chains
 
     def give_up(self, key: Hashable) -> None:
-        """Give up what is under way for a key, done or not."""
-        task = self._last.get(key)
-        if task is not None:
-            task.cancel()
+        """Give up what was last asked for under a key, done or not."""
+        chain = self._chains.get(key)
+        if chain:
+            chain[-1].cancel()
 
     async def close(self) -> None:
-        """Give up everything under way."""
-        tasks = list(self._last.values())
+        """Give up everything under way, and what waits for it."""
+        tasks = [task for chain in self._chains.values() for task in chain]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _insist(self, previous: asyncio.Task[None] | None, what: str, attempt: Attempt, hindered: Hinder) -> None:
-        if previous is not None:
-            await asyncio.wait([previous])  # whatever became of it, which it told itself
+    async def _insist(
+        self, previous: Sequence[asyncio.Task[None]], what: str, attempt: Attempt, hindered: Hinder
+    ) -> None:
+        if previous:
+            await asyncio.wait(previous)  # whatever became of it, which it told itself
         failures = 0
         while True:
             try:
-                if await attempt():
-                    break
-                wait = Wait(
-                    WaitKind.REFUSED,
-                    f"cannot {what} yet: an older one of that name is being deleted",
-                    Hindrance.JOB_BEING_DELETED,
-                )
+                wait = await attempt()
             except ApiError as error:
                 wait = hindrance_of(what, error)
+            if wait is None:
+                break
             failures += 1
             seconds = (QUOTA_BACKOFF if wait.kind is WaitKind.ROOM else BACKOFF).after(failures)
             # What is being deleted is gone in a moment, most of the time.

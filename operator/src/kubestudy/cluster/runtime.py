@@ -10,47 +10,44 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
 from kubestudy.api.quantity import seconds_of
 from kubestudy.api.study import StudySpec
 from kubestudy.cluster import job_stages, trial_job
-from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
+from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.job_stages import (
     Answer,
     Creating,
-    Deleted,
     DeleteJob,
-    EventsListed,
     ExpireJob,
-    Expires,
     Hindered,
     ListEvents,
     ListPods,
     Objects,
-    PodsListed,
     Present,
     Releasing,
     Request,
     Rules,
     Stage,
+    uid_of,
 )
-from kubestudy.cluster.jobs import TTL_SECONDS, Owner, job_of, metrics_port, trainer_in
+from kubestudy.cluster.jobs import TTL_SECONDS, Owner, metrics_port, trainer_in
 from kubestudy.cluster.names import job_name
 from kubestudy.cluster.objects import ObjectReader
-from kubestudy.cluster.requests import RequestChains
+from kubestudy.cluster.origin import Origin, parameters_of
+from kubestudy.cluster.requests import Attempt, RequestChains
+from kubestudy.cluster.trial_objects import StudyKey
+from kubestudy.cluster.trial_requests import TrialRequests
 from kubestudy.study.trial import Observed, Suggestion, TrialPhase, Wait
 
 log = logging.getLogger(__name__)
 
-BATCH = "batch/v1"
 _DRAIN_SECONDS = 10.0
 _DRAIN_STEP_SECONDS = 0.1
 _SHORTEST_WAIT_SECONDS = 0.05
-_EVENTS = "100"
 
 
 class ClusterRuntime:
@@ -85,21 +82,23 @@ class ClusterRuntime:
         self.owner = owner
         self.spec = spec
         self._gpus = gpus
-        self._api = api
         self._cache = cache
         self._now = clock
-        self._changed = cache.subscribe(owner.uid)
-        self._requests = RequestChains()
+        self._key = StudyKey(owner.namespace, owner.name, owner.uid)
+        self._changed = cache.subscribe(self._key)
+        self._requests = TrialRequests(owner, api, cache, storage)
+        self._chains = RequestChains()
         self._stages: dict[int, Stage] = {}
         self._readers: dict[int, ObjectReader] = {}
         self._observed: dict[int, Observed] = {}
         self._look_at: dict[int, float] = {}
-        self._look()
+        # What tells the parameters of each trial without an end.
+        self._parameters: dict[int, str] = {}
 
     async def close(self) -> None:
         """Give up requests under way; the trials themselves go on."""
-        self._cache.unsubscribe(self.owner.uid)
-        await self._requests.close()
+        self._cache.unsubscribe(self._key)
+        await self._chains.close()
 
     async def renew(self, owner: Owner, spec: StudySpec, gpus: float) -> None:
         """Take a newer spec; trials that wait to start are started anew by a changed template, which may be mended."""
@@ -118,9 +117,14 @@ class ClusterRuntime:
         """Return None: how many a cluster takes shows in how they start."""
         return None
 
-    def job_of(self, number: int) -> str | None:
+    def job_of(self, number: int) -> str:
         """Return the name of a trial's Job."""
         return job_name(self.owner.name, self.owner.uid, number)
+
+    async def expect(self, trials: Sequence[Suggestion]) -> None:
+        """Take the trials that have no end yet: a Job is one's own only if it carries its parameters."""
+        self._parameters = {trial.number: parameters_of(trial.params) for trial in trials}
+        self._look()
 
     async def observe(self) -> Sequence[Observed]:
         """Return every trial that has a Job or pods, or whose Job is being created, as the last look showed it."""
@@ -129,6 +133,7 @@ class ClusterRuntime:
     async def launch(self, trial: Suggestion) -> None:
         """Create the trial's Job, in the background; one that exists is taken over."""
         number, known = trial.number, self._stages.get(trial.number)
+        self._parameters[number] = parameters_of(trial.params)
         if known is not None and not isinstance(known, Releasing):
             return
         if isinstance(known, Releasing) and not (known.asked and isinstance(known.request, DeleteJob)):
@@ -145,7 +150,7 @@ class ClusterRuntime:
         stopping = None if known is None else job_stages.stopped(known)
         if stopping is None:
             return
-        self._requests.give_up(number)  # its creation, or a question about it
+        self._chains.give_up(number)  # its creation, or a question about it
         self._stages[number] = stopping
         self._request(number, DeleteJob())
         self._look_at_one(number)
@@ -167,7 +172,9 @@ class ClusterRuntime:
         self._ends.clear()
         due = min(self._look_at.values(), default=self._now() + seconds) - self._now()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), min(seconds, max(_SHORTEST_WAIT_SECONDS, due)))
+            # Not `wait_for`, which swallows a cancellation that comes together with what it waits for.
+            async with asyncio.timeout(min(seconds, max(_SHORTEST_WAIT_SECONDS, due))):
+                await self._changed.wait()
         self._changed.clear()
         self._look()
 
@@ -176,7 +183,7 @@ class ClusterRuntime:
         deadline = self._now() + _DRAIN_SECONDS
         while self._now() < deadline:
             asking = any(isinstance(stage, Releasing) and not stage.asked for stage in self._stages.values())
-            if not asking and not self._requests.busy():
+            if not asking and not self._chains.busy():
                 return
             await self.wait(_DRAIN_STEP_SECONDS)
 
@@ -196,12 +203,16 @@ class ClusterRuntime:
     def _look(self) -> None:
         """Look at every trial: what it has come to, and what is to be requested for it."""
         rules = self._rules()
-        for number in self._stages.keys() | self._cache.trials(self.owner.uid).keys():
+        for number in self._stages.keys() | self._cache.trials(self._key).keys():
             self._look_at_one(number, rules)
 
     def _look_at_one(self, number: int, rules: Rules | None = None) -> None:
         objects = self._objects(number)
-        stage = self._stages.get(number) or trial_job.found(objects)
+        stage = self._stages.get(number)
+        if stage is None:
+            if objects.empty:  # what there is of that name is another's
+                return
+            stage = trial_job.found(objects)
         step = trial_job.step(stage, number, objects, self._now(), rules or self._rules())
         for known, new in ((self._stages, step.stage), (self._observed, step.observed), (self._look_at, step.look_at)):
             _keep(known, number, new)
@@ -209,7 +220,7 @@ class ClusterRuntime:
             self._readers.pop(number, None)
         for request in step.requests:
             # A question that waits for an answer is not asked again.
-            if isinstance(request, DeleteJob | ExpireJob) or not self._requests.busy(number):
+            if isinstance(request, DeleteJob | ExpireJob) or not self._chains.busy(number):
                 self._request(number, request)
 
     def _objects(self, number: int) -> Objects:
@@ -217,7 +228,12 @@ class ClusterRuntime:
         if reader is None:
             trainer = trainer_in(self.owner.template["spec"]["template"]["spec"])["name"]
             reader = self._readers[number] = ObjectReader(trainer)
-        return reader.read(self._cache.trials(self.owner.uid).get(number))
+        accepted = uid_of(self._stages.get(number))
+        return reader.read(self._cache.trials(self._key).get(number), self._own(number), accepted)
+
+    def _own(self, number: int) -> Origin:
+        """Return what a Job of a trial's own says."""
+        return Origin(self._storage, self._parameters.get(number, ""))
 
     def _told(self, number: int, answer: Answer) -> None:
         """Take in the answer to a request; the next look goes by it."""
@@ -228,21 +244,18 @@ class ClusterRuntime:
 
     # --- requests --------------------------------------------------------------------------------------------------
 
-    def _path(self, number: int) -> str:
-        return f"{collection(BATCH, 'jobs', self.owner.namespace)}/{self.job_of(number)}"
-
-    def _put(self, number: int, what: str, attempt: Callable[[], Awaitable[bool]]) -> None:
+    def _put(self, number: int, what: str, attempt: Attempt) -> None:
         def hindered(wait: Wait | None) -> None:
             self._told(number, Hindered(wait))
 
-        self._requests.put(number, what, attempt, hindered)
+        self._chains.put(number, f"{what} {self.job_of(number)}", attempt, hindered)
 
     def _request(self, number: int, request: Request) -> None:
         """Make a request that a trial's stage asks for."""
+        uid, own = uid_of(self._stages.get(number)), self._own(number)
 
-        async def attempt() -> bool:
-            self._told(number, await self._answer(number, request))
-            return True
+        async def attempt() -> None:
+            self._told(number, await self._requests.make(number, uid, own, request))
 
         what = {
             DeleteJob: "delete Job",
@@ -250,67 +263,20 @@ class ClusterRuntime:
             ListPods: "list the pods of Job",
             ListEvents: "list the events about Job",
         }[type(request)]
-        self._put(number, f"{what} {self.job_of(number)}", attempt)
+        self._put(number, what, attempt)
 
-    async def _answer(self, number: int, request: Request) -> Answer:
-        match request:
-            case DeleteJob():
-                await self._api.delete(self._path(number))
-                return Deleted()
-            case ExpireJob(seconds):
-                with contextlib.suppress(NotFoundError):
-                    await self._api.patch(self._path(number), {"spec": {"ttlSecondsAfterFinished": seconds}})
-                return Expires()
-            case ListPods():
-                selector = f"{LABEL_STUDY_UID}={self.owner.uid},{LABEL_TRIAL}={number}"
-                listed = await self._api.get(collection("v1", "pods", self.owner.namespace), labelSelector=selector)
-                for pod in listed["items"]:
-                    self._cache.learn("Pod", pod)
-                return PodsListed()
-            case ListEvents(uid):
-                return EventsListed(await self._warnings(uid))
+    def _create(self, trial: Suggestion, previous: str | None, replaced: float | None) -> None:
+        own = self._own(trial.number)
 
-    async def _warnings(self, uid: str) -> tuple[tuple[str, str], ...]:
-        """Return the warnings about an object, newest first."""
-        about = f"involvedObject.uid={uid},type=Warning"
-        events = collection("v1", "events", self.owner.namespace)
-        try:
-            listed = await self._api.get(events, fieldSelector=about, limit=_EVENTS)
-        except ApiError as error:
-            log.warning("what events say of a trial that waits cannot be read: %s", error)
-            return ()
-        newest = sorted(listed["items"], key=_when, reverse=True)
-        return tuple((str(event.get("reason")), str(event.get("message") or "")) for event in newest)
-
-    def _create(self, suggestion: Suggestion, previous: str | None, replaced: float | None) -> None:
-        number = suggestion.number
-        jobs = collection(BATCH, "jobs", self.owner.namespace)
-
-        async def attempt() -> bool:
-            try:
-                # Built anew each time: what the API server refuses may be mended meanwhile.
-                made = await self._api.create(jobs, job_of(self.owner, self.spec, suggestion, self._storage))
-            except ConflictError:
-                return await self._adopt(number, previous)
-            self._cache.learn("Job", made)
-            if self._launched is not None and replaced is not None:
+        async def attempt() -> Wait | None:
+            # Built anew each time: what the API server refuses may be mended meanwhile.
+            wait, is_new = await self._requests.create(self.owner, self.spec, trial, own, previous)
+            if is_new and self._launched is not None and replaced is not None:
                 self._launched(max(0.0, self._now() - replaced))
             self._changed.set()
-            return True
+            return wait
 
-        self._put(number, f"create Job {self.job_of(number)}", attempt)
-
-    async def _adopt(self, number: int, previous: str | None) -> bool:
-        """Take over a Job that exists; one that is on its way out has to be gone first."""
-        try:
-            there = await self._api.get(self._path(number))
-        except NotFoundError:
-            return False
-        if "deletionTimestamp" in there["metadata"] or there["metadata"]["uid"] == previous:
-            return False
-        self._cache.learn("Job", there)
-        self._changed.set()
-        return True
+        self._put(trial.number, "create Job", attempt)
 
 
 def _keep(known: dict[int, Any], number: int, value: object) -> None:
@@ -318,7 +284,3 @@ def _keep(known: dict[int, Any], number: int, value: object) -> None:
         known.pop(number, None)
     else:
         known[number] = value
-
-
-def _when(event: Mapping[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")

@@ -168,7 +168,8 @@ class StatusWriter:
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event, a limited time; tell whether it came."""
     try:
-        await asyncio.wait_for(event.wait(), max(0.0, seconds))
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
     except TimeoutError:
         return False
     return True

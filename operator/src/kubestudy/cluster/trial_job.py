@@ -60,8 +60,7 @@ class Step:
 
 def found(objects: Objects) -> Present:
     """Return the stage of a trial that nothing is known of but its objects: after a restart."""
-    owners = [owner for owner, _ in objects.pods if owner is not None]
-    return Present(objects.job.uid if objects.job is not None else next(iter(owners), ""))
+    return Present(objects.job.uid if objects.job is not None else next((owner for owner, _ in objects.pods), ""))
 
 
 def step(stage: Stage, number: int, objects: Objects, now: float, rules: Rules) -> Step:
@@ -94,9 +93,10 @@ def _present(stage: Present, number: int, objects: Objects, now: float, rules: R
     pods, job = merged(stage.pods, objects.views, now), objects.job
     stage = replace(stage, pods=pods)
     if job is None:
-        # Its Job was deleted by hand; it lives until its pods are gone.
+        # Its Job was deleted by hand; it lives until its pods are gone. Whether they are its own only a Job could tell:
+        # nothing they say is taken.
         if any(not pod.over for pod in pods):
-            return Step(stage, _alive(number, pods, rules))
+            return Step(stage, replace(_alive(number, pods, rules), metrics_url=None))
         spent = gpu_seconds(pods, rules.gpus)
         return _ended(stage, number, End(False, True, Failure.JOB_DELETED, "its Job was deleted", None, spent))
     end = end_of(job, pods, rules.gpus)
@@ -205,7 +205,8 @@ def _stopping(stage: Stopping, number: int, objects: Objects, now: float, rules:
     if any(not pod.over for pod in pods):
         return Step(stage, _alive(number, pods, rules))
     spent = gpu_seconds(pods, rules.gpus)
-    end = End(False, True, Failure.STOPPED, "it was told to stop", _last_words(pods), spent)
+    words = _last_words(pods) if stage.uid is not None else None
+    end = End(False, True, Failure.STOPPED, "it was told to stop", words, spent)
     return _ended(stage, number, end, stage.deleted_at)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from uuid import uuid4
 
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
+from kubestudy.cluster.fence import Fence
 
 log = logging.getLogger(__name__)
 
@@ -61,19 +62,20 @@ class Candidate:
         namespace: The Lease's namespace.
         name: Its name.
         identity: Who this is: nobody else calls itself so.
-        clock: Seconds of a clock that never goes back.
+        fence: Opened while the Lease is held, by its clock.
 
     Attributes:
         until: Until when nobody else can hold the Lease, after it was taken or renewed.
     """
 
-    def __init__(self, api: KubeApi, namespace: str, name: str, identity: str, clock: Callable[[], float]) -> None:
+    def __init__(self, api: KubeApi, namespace: str, name: str, identity: str, fence: Fence) -> None:
         self._api = api
         self._leases = collection(_GROUP, "leases", namespace)
         self._path = f"{self._leases}/{name}"
         self._namespace, self._name = namespace, name
         self.identity = identity
-        self._now = clock
+        self._fence = fence
+        self._now = fence.clock
         self._lease: dict[str, Any] | None = None
         self._seen: _Seen | None = None
         self.until = 0.0
@@ -93,6 +95,8 @@ class Candidate:
             raise ApiError(0, "", f"the API server does not answer within {_ATTEMPT_SECONDS:.0f} s") from error
         if held:
             self.until = asked + LEASE_SECONDS
+            # The margin is what is left for a write that is on its way.
+            self._fence.open_until(self.until - MARGIN_SECONDS)
         return held
 
     @property
@@ -200,6 +204,7 @@ async def lead(
     work: Callable[[], Coroutine[Any, Any, None]],
     stop: asyncio.Event,
     stand_by: Callable[[], None],
+    fence: Fence | None = None,
 ) -> bool:
     """Wait for the Lease, then work until the work is done or the Lease is lost.
 
@@ -210,6 +215,7 @@ async def lead(
         work: What to do as the leader; cancelled when the Lease is lost. It ends by itself once `stop` is set.
         stop: Set to stop waiting for the Lease, or working.
         stand_by: Called while somebody else holds the Lease.
+        fence: Opened for as long as the Lease is held. Whatever the work writes, it has to ask this before.
 
     Returns:
         Whether the end was asked for; False when the Lease was lost.
@@ -218,8 +224,11 @@ async def lead(
         Exception: What the work raised.
     """
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid4().hex[:8]}"
-    candidate = Candidate(api, namespace, name, identity, asyncio.get_running_loop().time)
+    fence = fence or Fence(asyncio.get_running_loop().time)
+    fence.close()
+    candidate = Candidate(api, namespace, name, identity, fence)
     if not await _before(stop, candidate.win(stand_by)):
+        fence.close()
         await candidate.release()  # it may have been won that very moment
         return True
     log.info("leading as %s", identity)
@@ -227,6 +236,8 @@ async def lead(
     try:
         await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         lost = not working.done()
+        if lost:
+            fence.close()
     finally:
         for task in (working, keeping):
             task.cancel()
@@ -235,6 +246,7 @@ async def lead(
         if (error := keeping.exception()) is not None:
             log.error("the election ended", exc_info=error)
         return False
+    fence.close()
     await candidate.release()
     working.result()
     return True

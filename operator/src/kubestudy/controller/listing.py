@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from kubestudy.api.contract import LABEL_STUDY_UID
 from kubestudy.api.crd import PLURAL
+from kubestudy.api.limits import LIST_PAGE
 from kubestudy.api.study import API_VERSION
-from kubestudy.cluster.api import KubeApi, collection
-from kubestudy.cluster.cache import Cache
-
-_PAGE = "500"
+from kubestudy.cluster.api import AnswerTooLargeError, KubeApi, collection, continue_of, items_of, version_of
+from kubestudy.cluster.cache import Cache, Kind
 
 
-async def list_all(
+async def pages(
     api: KubeApi, group: str, plural: str, namespaces: Sequence[str], **query: str
-) -> tuple[list[dict[str, Any]], int]:
-    """List a resource, in pages.
+) -> AsyncIterator[tuple[list[Any], int]]:
+    """List a resource, page by page.
 
     Args:
         api: The API server.
@@ -26,33 +25,37 @@ async def list_all(
         namespaces: Where; empty for everywhere.
         query: Selectors.
 
-    Returns:
-        The objects, and the resource version the listing (the first, of several) began at.
+    Yields:
+        Some objects, and the resource version that the listing of their namespace began at.
     """
-    found: list[dict[str, Any]] = []
-    began: int | None = None
     for namespace in namespaces or (None,):
-        more = ""
+        more, size = "", LIST_PAGE.value
         while True:
-            page = {"limit": _PAGE, **query, **({"continue": more} if more else {})}
-            answer = await api.get(collection(group, plural, namespace), **page)
-            found += answer["items"]
-            version = int(answer["metadata"].get("resourceVersion") or 0)
-            began = version if began is None else min(began, version)
-            more = answer["metadata"].get("continue") or ""
+            page = {"limit": str(size), **query, **({"continue": more} if more else {})}
+            try:
+                answer = await api.get(collection(group, plural, namespace), **page)
+            except AnswerTooLargeError:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            yield items_of(answer), version_of(answer)
+            more = continue_of(answer)
             if not more:
                 break
-    return found, began or 0
 
 
 async def list_studies(api: KubeApi, namespaces: Sequence[str]) -> list[dict[str, Any]]:
     """Return every study."""
-    bodies, _ = await list_all(api, API_VERSION, PLURAL, namespaces)
-    return bodies
+    return [body async for bodies, _ in pages(api, API_VERSION, PLURAL, namespaces) for body in bodies]
 
 
 async def fill(cache: Cache, api: KubeApi, namespaces: Sequence[str]) -> None:
     """Bring the cache up to date with full listings of Jobs and pods."""
-    jobs, began_jobs = await list_all(api, "batch/v1", "jobs", namespaces, labelSelector=LABEL_STUDY_UID)
-    pods, began_pods = await list_all(api, "v1", "pods", namespaces, labelSelector=LABEL_STUDY_UID)
-    cache.replace(jobs, pods, min(began_jobs, began_pods))
+    kinds: tuple[tuple[Kind, str, str], ...] = (("Job", "batch/v1", "jobs"), ("Pod", "v1", "pods"))
+    for kind, group, plural in kinds:
+        listing, began = cache.listing(kind), None
+        async for bodies, version in pages(api, group, plural, namespaces, labelSelector=LABEL_STUDY_UID):
+            listing.page(bodies)
+            began = version if began is None else min(began, version)
+        listing.end(began or 0)

@@ -13,12 +13,13 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
+from kubestudy.cluster.fence import Fence
 from kubestudy.controller.history_endpoint import history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
 from kubestudy.controller.quarantine import Quarantine
-from kubestudy.controller.registry import Registry
+from kubestudy.controller.registry import Registry, study_key
 from kubestudy.controller.services import Services
 from kubestudy.controller.settings import Settings
 from kubestudy.controller.watching import watch
@@ -52,8 +53,9 @@ async def operate(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = OperatorMetrics()
-    api = await KubeApi.from_environment(metrics.request)
-    archive = Archive(settings.storage_place, metrics.searched)
+    fence = Fence()
+    api = await KubeApi.from_environment(metrics.request, before_change=fence.check_request)
+    archive = Archive(settings.storage_place, metrics.searched, fence.check_storage)
     prometheus = None if settings.prometheus is None else PrometheusServer(settings.prometheus)
     settling = settings.prometheus_settling_seconds
     quarantine = Quarantine(WorkNotes(settings.work_notes, f".{settings.lease_namespace}.{settings.lease_name}"))
@@ -78,11 +80,11 @@ async def operate(settings: Settings) -> bool:
             ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
         lag = asyncio.create_task(_watch_lag(metrics))
         ends.callback(lag.cancel)
-        return await _until_stopped(settings, services, registry, health, stop)
+        return await _until_stopped(settings, services, registry, health, stop, fence)
 
 
 async def _until_stopped(
-    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event
+    settings: Settings, services: Services, registry: Registry, health: Health, stop: asyncio.Event, fence: Fence
 ) -> bool:
     async def work() -> None:
         health.ready = False
@@ -98,7 +100,7 @@ async def _until_stopped(
     # Connections of its own: the Lease does not wait for those that the studies use up.
     api = services.api.another()
     try:
-        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by)
+        ordered = await lead(api, settings.lease_namespace, settings.lease_name, work, stop, stand_by, fence)
         return ordered and not services.pool.exhausted.is_set()
     finally:
         await api.close()
@@ -115,6 +117,9 @@ async def _work(
     flush = True
     services.quarantine.begin()
     try:
+        # The cache keeps what belongs to studies that are known, and a run begins with what the cache holds.
+        for body in await list_studies(services.api, settings.namespaces):
+            services.cache.look_after(study_key(body))
         await fill(services.cache, services.api, settings.namespaces)
         studies = await list_studies(services.api, settings.namespaces)
         services.quarantine.only(study["metadata"]["uid"] for study in studies)
@@ -156,15 +161,16 @@ async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -
         else:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _CRD_SECONDS)
+            async with asyncio.timeout(_CRD_SECONDS):
+                await stop.wait()
 
 
 async def _resync(settings: Settings, services: Services, registry: Registry) -> None:
     while True:
         await asyncio.sleep(settings.resync_seconds)
         try:
-            await fill(services.cache, services.api, settings.namespaces)
             await registry.resync(await list_studies(services.api, settings.namespaces))
+            await fill(services.cache, services.api, settings.namespaces)
         except ApiError as error:
             log.warning("the regular look at everything failed: %s", error)
         except Exception:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from kubestudy.cluster.trial_objects import StudyKey
 from kubestudy.controller.log_lines import about
 from kubestudy.controller.services import Services
 from kubestudy.controller.study_controller import StudyController
@@ -19,6 +20,12 @@ log = logging.getLogger(__name__)
 # Whom the pool takes the look at all histories for; it may take long where there are many.
 _HISTORIES = "histories"
 _HISTORIES_SECONDS = 600.0
+
+
+def study_key(body: Mapping[str, Any]) -> StudyKey:
+    """Return what the cache knows a study by."""
+    metadata = body["metadata"]
+    return StudyKey(metadata["namespace"], metadata["name"], metadata["uid"])
 
 
 class Registry:
@@ -44,6 +51,7 @@ class Registry:
             return
         if self._closed or "deletionTimestamp" in body["metadata"]:
             return  # somebody else's finalizer keeps it for now; nothing is to be started
+        self._services.cache.look_after(study_key(body))
         life = StudyController(body, self._services)
         name = f"{life.namespace}/{life.name}"
         self._lives[uid] = (life, asyncio.create_task(life.run(), name=name))
@@ -68,6 +76,7 @@ class Registry:
         if known is None:
             return
         life, task = known
+        self._services.cache.let_go(StudyKey(life.namespace, life.name, uid))
         with about(life.namespace, life.name):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

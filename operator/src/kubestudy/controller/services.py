@@ -34,12 +34,12 @@ class Services:
         gpu_shares: By pattern of a resource's or device class's name: what share of a GPU one is.
         pace: The turns in which statuses are written.
         clock: Unix time that never goes back.
-        confined: Whether expressions read series of their study's namespace alone.
-        scraper: What reads running trials where there is no Prometheus.
         pool: The threads in which storages are opened, trials asked for and told.
         quarantine: The studies that the operator was killed over.
         storage: The storage's identity; empty where it is not known.
         cluster: The cluster's identity, the uid of the namespace kube-system; empty where it may not be read.
+        confined: Whether expressions read series of their study's namespace alone.
+        scraper: What reads running trials where there is no Prometheus.
     """
 
     api: KubeApi
@@ -53,12 +53,12 @@ class Services:
     gpu_shares: Mapping[str, float] = field(default_factory=lambda: GPU_SHARES)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = field(default_factory=steady_clock)
-    confined: bool = False
-    scraper: Scraper = field(default_factory=Scraper)
     pool: WorkPool = field(default_factory=WorkPool)
     quarantine: Quarantine = field(default_factory=Quarantine)
     storage: str = ""
     cluster: str = ""
+    confined: bool = False
+    scraper: Scraper = field(default_factory=Scraper)
 
     def record(self, namespace: str, name: str, uid: str, history: str) -> Record:
         """Return what the storage knows a study by.

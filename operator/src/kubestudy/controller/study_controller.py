@@ -167,7 +167,9 @@ class StudyController:
             at = due(state)
             timeout = None if at is None else max(0.0, at - self._services.clock())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                # Not `wait_for`, which swallows a cancellation that comes together with what it waits for.
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
 
     def _seen(self, state: State) -> Fact | None:
         if self._running is not None and self._running.done():

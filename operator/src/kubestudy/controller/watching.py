@@ -16,6 +16,7 @@ import kopf
 
 from kubestudy.api.contract import LABEL_STUDY_UID
 from kubestudy.api.crd import PLURAL
+from kubestudy.api.limits import WATCH_PAGE
 from kubestudy.api.study import GROUP, VERSION
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
@@ -124,6 +125,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     for resource in ("jobs", "pods"):
         settings.watching.label_selectors[resource] = LABEL_STUDY_UID
+    settings.watching.chunk_size = WATCH_PAGE.value
     settings.watching.server_timeout = _SERVER_SECONDS
     settings.watching.client_timeout = _SERVER_SECONDS + _MARGIN_SECONDS
     settings.watching.connect_timeout = _CONNECT_SECONDS

@@ -118,6 +118,9 @@ class LocalRuntime:
         """Return None: a trial is a process."""
         return None
 
+    async def expect(self, trials: Sequence[Suggestion]) -> None:
+        """Take the trials that have no end yet: nobody else's are in the study's folder, which is locked."""
+
     async def observe(self) -> Sequence[Observed]:
         """Return the trials in this runtime's hands; nothing changes by it."""
         self._check()

@@ -40,10 +40,17 @@ class Archive:
     Args:
         place: The folder of the journals, or a database URL.
         observer: Told of each ask and tell of any study, and the seconds it took.
+        before_write: Called directly before anything is written; raises StudyError to prevent it.
     """
 
-    def __init__(self, place: Path | str, observer: Callable[[str, float], None] | None = None) -> None:
-        self._place = _place_at(place)
+    def __init__(
+        self,
+        place: Path | str,
+        observer: Callable[[str, float], None] | None = None,
+        before_write: Callable[[], None] | None = None,
+    ) -> None:
+        self._place = _place_at(place, before_write)
+        self._before_write = before_write
         self._observer = observer
         self.where = masked(str(place))
         """What messages call it; never with its password."""
@@ -77,6 +84,7 @@ class Archive:
         Raises:
             StudyError: The storage cannot be used.
         """
+        self._look()
         with storage_errors(self.where):
             self._place.note(record)
 
@@ -126,13 +134,18 @@ class Archive:
         Raises:
             StudyError: The storage cannot be used, or the history is another cluster's.
         """
+        self._look()
         with storage_errors(self.where):
             self._place.delete(record)
 
+    def _look(self) -> None:
+        if self._before_write is not None:
+            self._before_write()
 
-def _place_at(place: Path | str) -> _Place:
+
+def _place_at(place: Path | str, before_write: Callable[[], None] | None) -> _Place:
     if isinstance(place, Path):
-        return JournalFolder(place)
+        return JournalFolder(place, before_write)
     from kubestudy.search.database import Database  # noqa: PLC0415  (a fifth of a second that journals do not need)
 
-    return Database(place)
+    return Database(place, before_write)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import optuna
 import sqlalchemy
@@ -35,10 +35,12 @@ class Database:
 
     Args:
         url: The database.
+        before_write: Called directly before a transaction is committed; raises StudyError to prevent it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, before_write: Callable[[], None] | None = None) -> None:
         self._url = url
+        self._before_write = before_write
         self._lock = threading.Lock()
         self._opened: RDBStorage | None = None
         self._passed_over = PassedOver()
@@ -47,7 +49,7 @@ class Database:
     def _storage(self) -> RDBStorage:
         with self._lock:  # several studies are opened at once
             if self._opened is None:
-                self._opened = open_database(self._url)
+                self._opened = open_database(self._url, self._before_write)
             return self._opened
 
     def identity(self) -> str:

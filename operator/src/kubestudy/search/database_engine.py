@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -34,14 +35,17 @@ _LIBPQ = {
 }
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 _ATTEMPTS = 8
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE"})
+_WROTE = "kubestudy: wrote"
 _BACKOFF = Backoff(first=0.05, limit=1.0)
 
 
-def open_database(url: str) -> RDBStorage:
+def open_database(url: str, before_write: Callable[[], None] | None = None) -> RDBStorage:
     """Open a database, its tables made first if need be.
 
     Args:
         url: The database, such as `postgresql+psycopg://user:password@host/name`.
+        before_write: Called directly before a transaction is committed; raises StudyError to prevent it.
 
     Raises:
         StudyError: It cannot be opened.
@@ -49,7 +53,7 @@ def open_database(url: str) -> RDBStorage:
     failures = 0
     while True:
         try:
-            return RDBStorage(url, engine_kwargs=engine_options(url))
+            storage = RDBStorage(url, engine_kwargs=engine_options(url))
         except ImportError as error:
             raise StudyError(
                 f"the storage {masked(url)} needs a database driver that is not installed ({error.name or error}):"
@@ -62,6 +66,28 @@ def open_database(url: str) -> RDBStorage:
                 raise StudyError(f"the storage {masked(url)} cannot be opened: {said}") from error
             log.info("another operator makes the tables of the storage %s at the same time: once more", masked(url))
             time.sleep(_BACKOFF.after(failures))
+        else:
+            if before_write is not None:
+                _ask_before_writes(storage.engine, before_write)
+            return storage
+
+
+def _ask_before_writes(engine: sqlalchemy.Engine, before_write: Callable[[], None]) -> None:
+    """Have something called directly before a transaction that wrote is committed; those that read need not ask."""
+
+    @sqlalchemy.event.listens_for(engine, "before_cursor_execute")
+    def note(connection: sqlalchemy.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.lstrip()[:6].upper() in _WRITES:
+            connection.info[_WROTE] = True
+
+    @sqlalchemy.event.listens_for(engine, "commit")
+    def look(connection: sqlalchemy.Connection) -> None:
+        if connection.info.pop(_WROTE, False):
+            before_write()
+
+    @sqlalchemy.event.listens_for(engine, "rollback")
+    def forget(connection: sqlalchemy.Connection) -> None:
+        connection.info.pop(_WROTE, None)
 
 
 def engine_options(url: str) -> dict[str, Any]:

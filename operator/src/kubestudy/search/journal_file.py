@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from kubestudy.api.limits import JOURNAL_BYTES, JOURNAL_LINE_BYTES
@@ -49,17 +50,23 @@ def _longest_line(journal: Path) -> int:
     return max(longest, current)
 
 
-def cut_torn_line(journal: Path) -> None:
+def cut_torn_line(journal: Path, before_write: Callable[[], None] | None = None) -> None:
     """Take away a last line that a crash or a full disk cut short: its record was never acknowledged.
 
     Left there, the next record would be appended to it and make the journal unreadable. What looks like it may be a
     line that another process is just writing: it is looked at again under the lock.
+
+    Args:
+        journal: The journal.
+        before_write: Called under the lock, before anything is written; raises StudyError to write nothing.
     """
     if _whole_size(journal) is None:
         return
     with locked(journal):
         whole = _whole_size(journal)
         if whole is not None:
+            if before_write is not None:
+                before_write()
             os.truncate(journal, whole)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -38,10 +38,12 @@ class JournalFolder:
 
     Args:
         folder: The folder.
+        before_write: Called directly before a record is written to a journal; raises StudyError to prevent it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, before_write: Callable[[], None] | None = None) -> None:
         self._folder = folder
+        self._before_write = before_write
         self._passed_over = PassedOver()
 
     def identity(self) -> str:
@@ -64,7 +66,7 @@ class JournalFolder:
 
     def open(self, record: Record) -> BaseStorage:
         """Open a search's journal, made first if need be."""
-        return open_storage(self.journal(record), sole_writer=True)
+        return open_storage(self.journal(record), sole_writer=True, before_write=self._before_write)
 
     def note(self, record: Record) -> None:
         """Keep which object a search belongs to."""

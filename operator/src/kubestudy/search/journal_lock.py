@@ -13,7 +13,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from optuna.storages.journal import JournalFileSymlinkLock
@@ -38,10 +38,14 @@ class JournalLock(JournalFileSymlinkLock):
     Args:
         journal: The journal's file, absolute.
         wait: How long to wait for the lock, in seconds.
+        before_write: Called once the lock is held; raises StudyError to give it back and write nothing.
     """
 
-    def __init__(self, journal: Path, wait: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, journal: Path, wait: float = WAIT_SECONDS, before_write: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(str(journal), grace_period=None)  # which only its own way of waiting needs
+        self._before_write = before_write
         self._journal = journal
         self._link = Path(f"{journal}.lock")
         self._wait = wait
@@ -51,9 +55,19 @@ class JournalLock(JournalFileSymlinkLock):
         """Take the lock.
 
         Raises:
-            StudyError: Others hold it for too long.
+            StudyError: Others hold it for too long, or nothing may be written.
             OSError: There can be no lock here.
         """
+        self._wait_for_it()
+        if self._before_write is not None:
+            try:
+                self._before_write()
+            except BaseException:
+                self.release()
+                raise
+        return True
+
+    def _wait_for_it(self) -> None:
         begun = time.monotonic()
         seen, since, pause = None, begun, 0.001
         while not self._made():
@@ -72,7 +86,6 @@ class JournalLock(JournalFileSymlinkLock):
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        return True
 
     def release(self) -> None:
         """Give the lock back. If it was taken away meanwhile, that is said, and another one's is left alone."""

@@ -7,7 +7,7 @@ import errno
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +99,15 @@ def place_in(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage:
+def open_storage(
+    place: str | Path, *, sole_writer: bool = False, before_write: Callable[[], None] | None = None
+) -> BaseStorage:
     """Open a storage, made first if need be.
 
     Args:
         place: The journal's file, or a database URL such as `postgresql+psycopg://user:password@host/name`.
         sole_writer: Whether nobody else writes to it, so that a journal may be repaired.
+        before_write: Called directly before anything is written, under the lock; raises StudyError to prevent it.
 
     Raises:
         StudyError: It cannot be opened.
@@ -114,15 +117,15 @@ def open_storage(place: str | Path, *, sole_writer: bool = False) -> BaseStorage
             place.parent.mkdir(parents=True, exist_ok=True)
             check_size(place)
             if sole_writer:
-                cut_torn_line(place)
+                cut_torn_line(place, before_write)
             # Absolute: the lock is a link to the file, and Optuna looks at the link's target.
             path = place.resolve()
-            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path)))
+            return BatchedJournalStorage(BatchedJournal(str(path), JournalLock(path, before_write=before_write)))
     # A fifth of a second that journals do not need.
     from kubestudy.search.database_engine import open_database  # noqa: PLC0415
 
     with storage_errors(masked(place)):
-        return open_database(place)
+        return open_database(place, before_write)
 
 
 class JournalLines(BaseJournalBackend):

@@ -159,6 +159,7 @@ class StudyLoop:
             return search.load_progress(), search.tally, {t.number: t for t in found}, search.last_activity
 
         self._progress, self._tally, self._trials, last_activity = await self._worker.call(load)
+        await self._runtime.expect([trial.suggestion for trial in self._active])
         seen = {trial.number for trial in await self._runtime.observe()}
         now, before = self._now(), self._progress
         finished = self._tally.finished

@@ -108,6 +108,12 @@ class Runtime(Protocol):
     def job_of(self, number: int) -> str | None:
         """Return the name of the Job that runs a trial; None where trials are no Jobs."""
 
+    async def expect(self, trials: Sequence[Suggestion]) -> None:
+        """Take the trials that have no end yet, once, before it is asked for anything.
+
+        What is found running counts as one of them only if it carries that trial's parameters.
+        """
+
     async def observe(self) -> Sequence[Observed]:
         """Return every trial it knows: those that live, and those that ended and were not forgotten.
 
