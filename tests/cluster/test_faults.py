@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, Cluster, start_operator
-from support.cluster.faulty import FaultyProxy, HangingProxy
+from support.cluster.faulty import FaultyProxy, HangingProxy, LyingProxy
 from support.cluster.studies import Study, simulated_study
 from support.wait import until
 
@@ -63,6 +63,34 @@ def test_a_crowded_api_server_and_watches_that_break_cost_nothing(
         and entry["objectRef"]["namespace"] == namespace
     ]
     assert len(pods) == 12
+
+
+def test_whatever_a_proxy_answers_in_the_servers_place_costs_nothing(
+    own_cluster: Cluster, namespace: str, folder: Path
+) -> None:
+    cluster = own_cluster
+    token = cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    with LyingProxy(cluster.control_plane.url, cluster.control_plane.folder / "ca.crt") as proxy:
+        folder.mkdir(exist_ok=True)
+        kubeconfig = write_kubeconfig(folder / "kubeconfig", {"server": proxy.url}, token)
+        operator = start_operator(
+            cluster, folder, f"--namespace={namespace}", "--no-leader-election",
+            environment={"KUBECONFIG": str(kubeconfig)},
+        )  # fmt: skip
+        study = Study(cluster, namespace).apply(simulated_study(run_for="1s", budget={"maxTrials": 6}, parallelism=2))
+        status = study.until_phase("Complete", seconds=400)
+        assert (status["trials"]["total"], status["trials"]["complete"]) == (6, 6)
+        until(lambda: not study.jobs, seconds=200, what="no Jobs")
+        assert operator.process.poll() is None
+        assert operator.stop() == 0
+    pods = [
+        entry
+        for entry in cluster.audit("system:serviceaccount:kube-system:job-controller")
+        if entry["verb"] == "create"
+        and entry["objectRef"]["resource"] == "pods"
+        and entry["objectRef"]["namespace"] == namespace
+    ]
+    assert len(pods) == 6
 
 
 def test_a_storage_that_goes_away_leaves_the_running_trials_alone(

@@ -123,7 +123,7 @@ class Soak:
         keeper.start()
         attackers = self._attackers(ends) if name == "beset" else None
         try:
-            until(keeper.ready, 120, what="a ready operator")
+            _until_ready(keeper)
             began = time.monotonic()
             self._create([p for p in sleeping + planned if not p.late])
             if attackers is not None:
@@ -241,6 +241,13 @@ class Soak:
         least, most = _ATTACK_SECONDS
         life = max(least, min(most, self._options.phase_seconds / 6))
         return Attackers(self._server, self._options.seed, self._options.slots, life, ends.ports, self._options.hostile)
+
+
+def _until_ready(keeper: Keeper) -> None:
+    """Wait for an operator; not for one that ends again and again."""
+    until(lambda: keeper.ready() or len(keeper.restarts) > 1, 120, what="a ready operator")
+    if not keeper.ready():
+        raise processes.ClusterError(f"the operator does not start: {keeper.log.read_text()[-2000:]}")
 
 
 def _insist(act: Callable[[], Any]) -> Any:

@@ -58,6 +58,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [resource.k8s.io], resources: [resourceclaims, resourceclaimtemplates], verbs: [get]}
 {{- end -}}
 
+{{/* Its uid is the cluster's identity. */}}
+{{- define "kubestudy.identity" -}}
+{apiGroups: [""], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}
+{{- end -}}
+
 {{- define "kubestudy.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

@@ -114,6 +114,47 @@ class FaultyProxy(Proxy):
         return await self._pass(request, _WATCH_SECONDS)
 
 
+_LIES = (
+    (520, b"<html>who knows</html>"),
+    (499, b""),
+    (403, b"null"),
+    (200, b"<html>sign in</html>"),
+    (200, b"[]"),
+    (200, b"{}"),
+    (200, b'{"kind": "Job", "metadata": {"na'),
+    (404, b"<html>nothing here</html>"),
+    (409, b"[" * 50_000),
+    (200, b'{"kind": "' + b"x" * 20_000_000 + b'"}'),
+)
+_TORN_LINES = (
+    b"<html>\n",
+    b"{}\n",
+    b'{"type": "ADDED", "object": null}\n',
+    b'{"type": "BOOKMARK", "object": {"metadata": []}}\n',
+)
+
+
+class LyingProxy(Proxy):
+    """Answers every second request of a kind itself, with something that no API server says, one after the other.
+
+    Of watches it answers every second so, or breaks into it with a line that is none. The election is left alone.
+    """
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        kind = f"{request.method} {request.path.split('/')[-1]} {is_watch(request)}"
+        told = self.counts.total() // 2 % len(_LIES)
+        watched = request.path.rsplit("/", 1)[-1] in ("jobs", "pods", "hyperparameterstudies")
+        if "/leases" in request.path or (request.method == "GET" and not watched and "/jobs/" not in request.path):
+            return await self._pass(request)
+        self.counts[kind] += 1
+        if self.counts[kind] % 2:
+            return await self._pass(request, _WATCH_SECONDS)
+        status, body = _LIES[told]
+        if is_watch(request) and told % 2:
+            status, body = 200, _TORN_LINES[told // 2 % len(_TORN_LINES)]
+        return web.Response(status=status, body=body, content_type="application/json")
+
+
 class HangingProxy(Proxy):
     """Passes everything on until it is told to hang: from then on nothing is answered, and no connection ends."""
 
