@@ -1,4 +1,4 @@
-"""A study with 1,000 trials in a journal and in PostgreSQL: opening it, asking, telling; and several at once."""
+"""A study with 1,000 trials in a journal and in PostgreSQL: opening, asking, telling; and several studies at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -47,7 +48,7 @@ def main() -> None:
                 _once(search, study.spec, times[name])
         for _ in range(3):
             for name, archive in archives.items():
-                times[name]["open"].append(_timed(lambda archive=archive: archive.open(RECORD, study.spec)))
+                times[name]["open"].append(_timed(partial(archive.open, RECORD, study.spec)))
         for name, found in times.items():
             print(f"{name} at {TRIALS} trials: " + ", ".join(
                 f"{what} {statistics.median(took) * 1000:.0f} ms" for what, took in found.items()

@@ -25,7 +25,7 @@ QUOTA: Body = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
     "metadata": {"name": "tenant"},
-    "spec": {"hard": {"pods": "10", "count/jobs.batch": "60"}},
+    "spec": {"hard": {"pods": "10", "count/jobs.batch": "20"}},
 }
 _LONG = "never"
 # Only the first trial is drawn at random; the next ones are computed.

@@ -93,7 +93,7 @@ class Postgres:
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user="postgres", password=self.password, autocommit=True
         ) as connection:
-            results = [connection.execute(sql.SQL(statement)) for statement in statements]  # type: ignore[arg-type]
+            results = [connection.execute(sql.SQL(statement)) for statement in statements]
             return results[-1].fetchall() if results[-1].description else []
 
     def connections(self, database: str) -> int:
@@ -208,7 +208,8 @@ class CutConnection(threading.Thread):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._to))
-                self._open += [client, server]
+                with self._lock:
+                    self._open += [client, server]
                 threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
                 threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
 
@@ -242,8 +243,10 @@ class CutConnection(threading.Thread):
             return True
 
     def _cut(self) -> None:
-        for each in self._open:
+        # Whoever is cut connects anew at once: that connection stays.
+        with self._lock:
+            cut, self._open = self._open, []
+        for each in cut:
             with contextlib.suppress(OSError):
                 # Answers that are on their way are lost, as when a machine goes.
                 each.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
