@@ -21,7 +21,7 @@ BUILD_ARGS ?=
 BASE ?=
 LABELS = $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test unit kubeconfig coverage lint bench soak browser chart docs cluster cluster-down images base image-cpu lock audit clean
+.PHONY: help setup run test unit kubeconfig coverage lint bench soak browser postgres chart docs cluster cluster-down images base image-cpu lock audit clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -62,8 +62,10 @@ image-cpu: base
 	$(BUILDER) $(LABELS) $(BUILD_ARGS) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg TORCH_SHA256=$(TORCH_SHA256) --build-arg VARIANT=cpu \
 	  -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION)-cpu .
 
+NEEDS = $(if $(filter tests tests/ tests/report%,$(ONLY)),browser) $(if $(filter tests tests/ tests/postgres%,$(ONLY)),postgres)
+
 # ONLY: a file, folder or node id; it is run with what it needs, and nothing else is.
-test: setup $(if $(ONLY),$(if $(filter tests tests/ tests/report%,$(ONLY)),browser),kubeconfig browser lint)
+test: setup $(if $(ONLY),$(NEEDS),kubeconfig browser postgres lint)
 	$(BIN)/python tests/support/run.py $(if $(ONLY),--only '$(ONLY)') $(PYTEST_ARGS)
 
 # No cluster, no browser, no PyTorch: a minute at most.
@@ -74,7 +76,7 @@ unit: setup
 kubeconfig: setup
 	@[ -z "$$KUBECONFIG" ] || PYTHONPATH=tests $(BIN)/python -m support.cluster.access
 
-coverage: setup kubeconfig browser
+coverage: setup kubeconfig browser postgres
 	KUBESTUDY_COVERAGE=1 $(BIN)/python tests/support/run.py $(PYTEST_ARGS)
 
 lint: setup
@@ -90,6 +92,13 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null; } || \
 	  { echo "Chromium is needed for the tests (Debian: apt-get install chromium), or CHROMIUM=/path/to/it"; exit 1; }
+
+# A storage is tested on a real server, which each run of the tests starts for itself; installed as the browser is.
+postgres:
+	@[ -n "$$POSTGRES_BIN" ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql >/dev/null; } || \
+	  { echo "PostgreSQL is needed for the tests (Debian: apt-get install postgresql), or POSTGRES_BIN=/path/to/its/bin"; exit 1; }
 
 bench: setup
 	cd tests && ../$(BIN)/python -m bench $(BENCH)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import psutil
 
-from bench import ask, beale, cluster, digits, memory, metrics, noop, pruning, scale, thousand
+from bench import ask, beale, cluster, digits, memory, metrics, noop, pruning, scale, storages, thousand
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "ask": ask.main,
+    "storages": storages.main,
     "noop": noop.main,
     "memory": memory.main,
     "digits": digits.main,

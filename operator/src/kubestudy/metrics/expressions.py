@@ -101,8 +101,8 @@ class PrometheusEvaluator:
                 if error.passing:
                     raise
                 return _refusal(error, sent)
-            # Of a trial that never was there may be nothing yet; what is several even so will be several of any trial.
-            if len(found) > 1:
+            # Of a trial that never was there may be nothing yet; what is as many as are looked at will be of any trial.
+            if len(found) >= ANSWER_SERIES.value:
                 return _several(found, sent)
         return None
 

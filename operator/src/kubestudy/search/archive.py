@@ -16,7 +16,7 @@ from kubestudy.api.study import StudySpec
 from kubestudy.search.journal_folder import JournalFolder
 from kubestudy.search.records import Kept, Record
 from kubestudy.search.search import OptunaSearch
-from kubestudy.search.storage import masked, storage_errors
+from kubestudy.search.storage import masked, one_word, storage_errors
 
 __all__ = ["Archive", "Kept", "Record"]
 
@@ -49,6 +49,7 @@ class Archive:
         observer: Callable[[str, float], None] | None = None,
         before_write: Callable[[], None] | None = None,
     ) -> None:
+        place = place if isinstance(place, Path) else one_word(place)
         self._place = _place_at(place, before_write)
         self._before_write = before_write
         self._observer = observer

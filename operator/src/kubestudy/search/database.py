@@ -18,8 +18,9 @@ from sqlalchemy import Engine
 
 from kubestudy.search.database_engine import open_database
 from kubestudy.search.records import Kept, NoRecordError, PassedOver, Record, check_own, noted, record_in
-from kubestudy.search.storage import JournalLines
+from kubestudy.search.storage import JournalLines, masked, storage_errors
 
+_AT_ONCE = 20
 _ATTR_OBJECT = "kubestudy:object"
 _TABLE = sqlalchemy.Table(
     "kubestudy_identity",
@@ -91,14 +92,11 @@ class Database:
 
     def export(self, record: Record) -> Iterator[bytes] | None:
         """Return a search as a journal, in pieces; None if there is none."""
-        lines = JournalLines()
         try:
-            optuna.copy_study(
-                from_study_name=record.study_name, from_storage=self._storage, to_storage=JournalStorage(lines)
-            )
+            study = optuna.load_study(study_name=record.study_name, storage=self._storage)
         except KeyError:
             return None
-        return (json.dumps(line).encode() + b"\n" for line in lines.read_logs(0))
+        return _as_journal(study, self._storage, masked(self._url))
 
     def delete(self, record: Record) -> None:
         """Delete a search."""
@@ -110,6 +108,32 @@ class Database:
             check_own(record, record_in(study.user_attrs.get(_ATTR_OBJECT)))
         with contextlib.suppress(KeyError):  # another one was quicker
             optuna.delete_study(study_name=record.study_name, storage=self._storage)
+
+
+def _as_journal(study: optuna.Study, storage: BaseStorage, where: str) -> Iterator[bytes]:
+    """Write a study as a journal, a trial at a time: of the journal itself only a few are ever in memory."""
+    with storage_errors(where):
+        head = JournalLines()
+        copy = JournalStorage(head)
+        made = copy.create_new_study(study.directions, study.study_name)
+        attributes = storage.get_study_system_attrs(storage.get_study_id_from_name(study.study_name))
+        for key, value in attributes.items():
+            copy.set_study_system_attr(made, key, value)
+        for key, value in study.user_attrs.items():
+            copy.set_study_user_attr(made, key, value)
+        begin = b"".join(_written(head, 0))
+        yield begin
+        trials = study.get_trials(deepcopy=False)
+        for first in range(0, len(trials), _AT_ONCE):
+            part = JournalLines(begin)
+            copy, written = JournalStorage(part), begin.count(b"\n")
+            for trial in trials[first : first + _AT_ONCE]:
+                copy.create_new_trial(made, trial)
+            yield from _written(part, written)
+
+
+def _written(lines: JournalLines, since: int) -> Iterator[bytes]:
+    return (json.dumps(line).encode() + b"\n" for line in lines.read_logs(since))
 
 
 def identity_of_database(engine: Engine) -> str:

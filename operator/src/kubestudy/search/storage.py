@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
@@ -95,8 +96,16 @@ def _remedy(error: OSError) -> str:
 
 
 def place_in(text: str) -> Path | str:
-    """Return a storage as people write it: a database URL as it is, anything else as a path."""
-    return text if "://" in text else Path(text)
+    """Return a storage as people write it: a database URL, anything else as a path."""
+    return one_word(text) if "://" in text else Path(text)
+
+
+def one_word(url: str) -> str:
+    """Return a URL with the spaces of its user and password written as %20, so that it can be told from other words."""
+    begin, end = url.find("://") + 3, url.rfind("@")
+    if end < begin:
+        return url
+    return url[:begin] + re.sub(r"\s", lambda space: quote(space[0]), url[begin:end]) + url[end:]
 
 
 def open_storage(
@@ -124,6 +133,7 @@ def open_storage(
     # A fifth of a second that journals do not need.
     from kubestudy.search.database_engine import open_database  # noqa: PLC0415
 
+    place = one_word(place)
     with storage_errors(masked(place)):
         return open_database(place, before_write)
 
