@@ -207,7 +207,7 @@ class LocalRuntime:
                 checkpoint=folder.checkpoint.absolute(),
             )
         except ValueError as error:
-            raise StudyError(f"trial {number} cannot be started: {error}") from error
+            raise StudyError(f"trial {number} cannot be started ({error}): shorten its args and env") from error
         order = Start(
             number=number,
             attempt=trial.attempt,
