@@ -93,7 +93,7 @@ class Postgres:
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user="postgres", password=self.password, autocommit=True
         ) as connection:
-            results = [connection.execute(sql.SQL(statement)) for statement in statements]  # type: ignore[arg-type]
+            results = [connection.execute(sql.SQL(statement)) for statement in statements]
             return results[-1].fetchall() if results[-1].description else []
 
     def connections(self, database: str) -> int:
@@ -179,7 +179,7 @@ def postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 class CutConnection(threading.Thread):
-    """A proxy before a server that cuts every connection once so many messages have gone to the server, for good or not.
+    """A proxy before a server that cuts every connection once so many messages have gone to the server.
 
     Args:
         port: The server's.
