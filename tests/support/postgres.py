@@ -179,7 +179,7 @@ def postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 class CutConnection(threading.Thread):
-    """A proxy before a server that cuts every connection once so many messages have gone to the server, for good.
+    """A proxy before a server that cuts every connection once so many messages have gone to the server.
 
     Args:
         port: The server's.

@@ -497,3 +497,13 @@ def test_constraints_and_expressions_that_are_fine() -> None:
     study, problems = validate(manifest(objectives=[POWER], constraints=[CONSTRAINT, memory]))
     assert problems == [] and study is not None
     assert list(study.spec.expressions) == ["power", memory["promql"]]
+
+
+@pytest.mark.parametrize(("count", "length", "refused"), [(10, 1, False), (11, 1, True), (4, 80, False), (4, 90, True)])
+def test_the_choices_of_all_parameters_together_are_bounded(count: int, length: int, refused: bool) -> None:
+    """Each trial's record holds them all: 10,000 choices took half a megabyte of memory a trial."""
+    choices = [f"{i:03}".ljust(length, "x") if length > 3 else i for i in range(100)]
+    parameters = [{"name": f"p{n}", "type": "categorical", "choices": choices} for n in range(count)]
+    problems = validate(manifest(parameters=parameters))[1]
+    assert [problem.path for problem in problems] == (["spec.parameters"] if refused else [])
+    assert all("choices of" in problem.sentence and "use fewer" in problem.sentence for problem in problems)

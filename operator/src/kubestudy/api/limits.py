@@ -47,6 +47,10 @@ PROBLEMS = Limit("the faults of one manifest", 100, "faults", "the others are to
 NAME_COMPARED = Limit("a wrong name, to say which was meant", 128, "characters", "none is suggested")
 NAMES_COMPARED = Limit("the names that a wrong one is compared with", 200, "names", "the others are not suggested")
 
+CHOICES = Limit("the choices of all parameters together", 1000, "choices", "the study is refused: InvalidSpec")
+CHOICES_LENGTH = Limit(
+    "the same, as texts; each trial's record holds them", 32_768, "characters", "the study is refused: InvalidSpec"
+)
 GRID_POINTS = Limit("the points of a grid", 100_000, "points", "the study is refused: InvalidSpec")
 GRID_STEPS = Limit(
     "what conditions take to count a grid's points", 20_000, "steps", "the study is refused: InvalidSpec"

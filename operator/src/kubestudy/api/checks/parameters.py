@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from kubestudy.api.checks.registry import Check, each, once
+from kubestudy.api.limits import CHOICES, CHOICES_LENGTH
 from kubestudy.api.problems import Problem
 from kubestudy.api.reading import readable
 from kubestudy.api.study import Parameter, StudySpec
@@ -93,6 +94,19 @@ def choices_are_values(at: str, parameter: Parameter) -> Iterator[Problem]:
         texts[text] = choice
 
 
+@once("parameters?.type", "parameters?.choices?")
+def choices_are_few_in_all(spec: StudySpec) -> Iterator[Problem]:
+    """Find more choices than each trial's record can hold: it holds those of every parameter."""
+    texts = [as_text(c) for _, p in readable(spec.parameters) for _, c in readable(p.choices or ())]
+    characters = sum(map(len, texts))
+    if len(texts) > CHOICES.value or characters > CHOICES_LENGTH.value:
+        yield Problem(
+            "spec.parameters",
+            f"have {len(texts)} choices of {characters} characters in all, which each trial's record would hold:"
+            f" {CHOICES.value} choices and {CHOICES_LENGTH.value} characters at most; use fewer, or shorter ones",
+        )
+
+
 def bound_is_a_number(field: str) -> Check:
     """Return the check that finds a bound, or a step, which is missing, infinite, or no whole number."""
 
@@ -176,6 +190,7 @@ CHECKS = (
     *(range_belongs_to_numbers(field) for field in ("low", "high", "step", "log")),
     choices_belong_to_categorical,
     choices_are_values,
+    choices_are_few_in_all,
     *(bound_is_a_number(field) for field in ("low", "high", "step")),
     log_has_no_step,
     low_is_below_high,
