@@ -3,7 +3,7 @@
 # make test ONLY=tests/cli    a file, folder or node id, with what it needs        make unit  the quick ones
 # make soak    30 minutes of hostile tenants and faults on simulated nodes (SECONDS, STUDIES, TENANTS, SEED, HOSTILE)
 # make images  operator and trainer               make cluster, make cluster-down  a Kubernetes cluster here
-# make docs    the pages of docs/ as a site
+# make docs    the pages of docs/ as a site                   make audit  known vulnerabilities of what is installed
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
@@ -15,12 +15,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REGISTRY ?= ghcr.io/kubestudy
-# docker or buildah, whichever is there; BUILD_ARGS for instance --build-arg BASE=registry.example/python:3.12-slim
+# docker or buildah, whichever is there. BASE: the base image, for a release by digest: NAME@sha256:...
 BUILDER ?= $(shell docker info >/dev/null 2>&1 && echo docker build || echo buildah bud)
 BUILD_ARGS ?=
-LABELS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
+BASE ?=
+LABELS = $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: help setup run test unit kubeconfig coverage lint bench soak browser postgres chart docs cluster cluster-down images image-cpu lock clean
+.PHONY: help setup run test unit kubeconfig coverage lint bench soak browser postgres chart docs cluster cluster-down images base image-cpu lock audit clean
 
 help:
 	@sed -n '/^#/!q;s/^# //p' Makefile
@@ -46,14 +47,19 @@ cluster: setup
 cluster-down: setup
 	cd tests && ../$(BIN)/python -m support.cluster down
 
-images:
+images: base
 	$(BUILDER) $(LABELS) $(BUILD_ARGS) -f operator/Dockerfile -t $(REGISTRY)/operator:$(VERSION) .
 	$(BUILDER) $(LABELS) $(BUILD_ARGS) -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION) .
 
-# The trainer without CUDA: make image-cpu TORCH_INDEX=... names PyTorch's index of CPU builds (pytorch.org, "Get started").
-image-cpu:
+base:
+	@case "$(BASE)" in *@sha256:*) ;; *) echo "the base image goes by its tag, and what a tag names changes: for a release, BASE=NAME@sha256:..." >&2;; esac
+
+# The trainer without CUDA: make image-cpu TORCH_INDEX=... names PyTorch's index of CPU builds (pytorch.org, "Get started"),
+# TORCH_SHA256=... the file there that is wanted: its hash stands behind its name in the index (#sha256=).
+image-cpu: base
 	@[ -n "$(TORCH_INDEX)" ] || { echo "TORCH_INDEX is needed: the index of PyTorch's CPU builds, see pytorch.org"; exit 1; }
-	$(BUILDER) $(LABELS) $(BUILD_ARGS) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VARIANT=cpu \
+	@[ -n "$(TORCH_SHA256)" ] || { echo "TORCH_SHA256 is needed: the hash of PyTorch's wheel, as the index has it (#sha256=)"; exit 1; }
+	$(BUILDER) $(LABELS) $(BUILD_ARGS) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg TORCH_SHA256=$(TORCH_SHA256) --build-arg VARIANT=cpu \
 	  -f trainer-image/Dockerfile -t $(REGISTRY)/trainer:$(VERSION)-cpu .
 
 NEEDS = $(if $(filter tests tests/ tests/report%,$(ONLY)),browser) $(if $(filter tests tests/ tests/postgres%,$(ONLY)),postgres)
@@ -102,12 +108,25 @@ soak: setup
 	cd tests && ../$(BIN)/python -m soak $(foreach name,SECONDS STUDIES TENANTS SEED HOSTILE,$(if $($(name)),\
 	  --$(shell echo $(name) | tr A-Z a-z) $($(name)))) $(SOAK)
 
-# After a change of dependencies. No package index is named in the file, so it serves behind a mirror too.
+LOCK = $(UV) pip compile --quiet --index-strategy first-index --universal --generate-hashes --python-version 3.11 \
+  --custom-compile-command "make lock"
+
+# Looks each locked package up among the advisories of the package index (its JSON interface): known vulnerabilities are an
+# error, and so is a package that cannot be looked up, as behind a mirror that has no advisories. No part of `make test`.
+audit: setup
+	$(UV) tool run --quiet --from 'pip-audit==2.10.*' pip-audit --strict --require-hashes --disable-pip \
+	  $(foreach lock,operator/requirements.lock trainer-image/requirements.lock build-requirements.lock requirements.lock,-r $(lock))
+
+# After a change of dependencies: what setup, the images, and what builds them are made of. other-torch.lock is what
+# PyTorch needs beside itself and CUDA. No package index is named in the file, so it serves behind a mirror too.
 lock:
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-package kubestudy-trainer \
-	  --python-version 3.11 --extra local --group dev pyproject.toml -o requirements.lock
-	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dashboard pyproject.toml \
-	  -o operator/requirements.lock
+	$(LOCK) --no-emit-package kubestudy-trainer --extra local --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra dashboard pyproject.toml -o operator/requirements.lock
+	$(LOCK) build-requirements.in -o build-requirements.lock
+	$(LOCK) --extra torch trainer-image/pyproject.toml -o trainer-image/requirements.lock
+	$(LOCK) trainer-image/pyproject.toml -o trainer-image/core.lock
+	$(LOCK) --extra torch trainer-image/pyproject.toml -o trainer-image/other-torch.lock \
+	  $$(sed -nE 's/^((torch|triton|nvidia-|cuda-)[a-z0-9-]*)==.*/--no-emit-package \1/p' trainer-image/requirements.lock)
 
 # After a change of the chart's values, and of charts/make_dashboards.py.
 chart: setup

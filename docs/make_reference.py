@@ -27,6 +27,7 @@ _REASONS: Mapping[str, type[words.Explained]] = {
     f"{words.ConditionType.PROGRESSING}, {words.ConditionType.SUSPENDED}": words.Going,
     f"{words.ConditionType.COMPLETE}, {words.ConditionType.FAILED}": words.Ended,
     words.ConditionType.DEGRADED: words.Hindrance,
+    words.ConditionType.CONTESTED: words.Contest,
     "Trials": words.Failure,
     "Events": words.Told,
 }

@@ -31,11 +31,15 @@ from support.wait import until
 
 TRIALS, METRICS, TICKS, STUDIES, PARAMETERS = 1000, 3, 5, 1000, 6
 SERVER = """
-import http.server, pathlib, sys
+import http.server, pathlib, re, sys, urllib.parse
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = pathlib.Path(sys.argv[2]).read_bytes()
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        trials = pathlib.Path(sys.argv[2]).read_bytes().splitlines()
+        asked = re.search(r"[(]([0-9|]+)[)]-", form["query"][0])
+        found = trials if asked is None else [trials[int(number)] for number in asked[1].split("|")]
+        inner = b'{"resultType": "vector", "result": [' + b",".join(found) + b"]}"
+        body = b'{"status": "success", "data": ' + inner + b"}"
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -47,9 +51,10 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 def answer(step: int) -> bytes:
-    """Return what Prometheus would answer: a value and a step of each metric of each trial."""
-    result = []
+    """Return what Prometheus would answer, a line for each trial: a value and a step of each metric."""
+    lines = []
     for number in range(TRIALS):
+        result = []
         for metric in range(METRICS):
             labels: dict[str, str] = {
                 "namespace": "team", "pod": f"demo-0123456789-{number}-abcde", "instance": f"10.0.0.{number}:9090",
@@ -58,13 +63,15 @@ def answer(step: int) -> bytes:
             }  # fmt: skip
             for name, value in (("kubestudy_trial_metric", 1 / (1 + number + step)), ("kubestudy_trial_step", step)):
                 result.append({"metric": labels | {"__name__": name}, "value": [time.time(), str(value)]})
-    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+        lines.append(json.dumps(result)[1:-1])
+    return "\n".join(lines).encode()
 
 
 async def ticks(url: str, body: Path, search: OptunaSearch) -> tuple[list[float], list[float]]:
     """Return the processor seconds of readings, and of reports to Optuna with the pruner's answers."""
     server = PrometheusServer(Access(url))
-    readings = Readings(PrometheusMetrics(server, "team", "demo-0123456789-", interval=0.0), time.time)
+    metrics = PrometheusMetrics(server, "team", "demo-0123456789-", ("loss", "metric_1", "metric_2"), interval=0.0)
+    readings = Readings(metrics, time.time)
     trials = [Observed(n, TrialPhase.RUNNING, 0.0, pod=f"demo-0123456789-{n}-abcde") for n in range(TRIALS)]
     reading, reporting = [], []
     for step in range(1, TICKS + 1):
@@ -118,7 +125,7 @@ def main() -> None:
             server.wait()
     series = TRIALS * METRICS * 2
     print(
-        f"one query, {series:,} series of {TRIALS:,} running trials: {statistics.median(reading) * 1000:.0f} ms of CPU"
+        f"a reading, {series:,} series of {TRIALS:,} running trials: {statistics.median(reading) * 1000:.0f} ms of CPU"
     )
     print(
         f"  and {TRIALS:,} reports to Optuna with the median pruner's answers, in the search's own thread:"

@@ -58,3 +58,20 @@ def test_the_ready_trainer_without_an_argument_for_a_parameter_is_refused(tmp_pa
         done = kubestudy(command, write(tmp_path, data), cwd=tmp_path)
         assert done.code == 2
         assert "spec.parameters[0].name: x reaches nothing: the ready trainer reads only its arguments" in done.err
+
+
+def test_a_script_that_is_not_here_is_said_to_be_not_looked_at(tmp_path: Path) -> None:
+    where = "spec.jobTemplate.spec.template.spec.containers[0]"
+    done = kubestudy("validate", write(tmp_path, study()), cwd=tmp_path)
+    assert done.code == 0
+    assert f"{where}: train.py is not on this machine, so whether it uses x or z was not looked at" in done.err
+    assert "in vain" not in done.err
+
+
+def test_choices_that_yaml_takes_for_booleans(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(manifest()).replace("type: float", "type: categorical").replace(
+        "  - high: 1.0\n    low: -1.0", "  - choices: [yes, no]"
+    ))  # fmt: skip
+    done = kubestudy("validate", "study.yaml", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert 'a bare yes is the boolean true, and reaches the program so: write "yes" for the word' in done.err

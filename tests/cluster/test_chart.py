@@ -51,7 +51,10 @@ COMBINATIONS: list[dict[str, Any]] = [
             "secret": "prom",
             "secretKeys": ["token", "username", "password", "ca.crt", "tls.crt", "tls.key"],
             "headers": {"X-Scope-OrgID": "team"},
-        }
+            "confine": True,
+            "namespaceParameter": "namespace",
+        },
+        "networkPolicy": {"enabled": False},
     },
     {"crds": {"install": False}, "rbac": {"create": False, "aggregate": False}, "serviceAccount": {"create": False}},
     {"crds": {"keep": False}, "networkPolicy": {"enabled": True}, "fullnameOverride": "other"},
@@ -63,12 +66,16 @@ COMBINATIONS: list[dict[str, Any]] = [
     {
         "optunaDashboard": {"enabled": True},
         "storage": {"urlSecret": {"name": "db", "key": "url"}},
-        "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+        "networkPolicy": {"from": [{"namespaceSelector": {}}], "dashboardFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"operator": "Exists"}],
         "fullnameOverride": "x" * 50,
     },
-    {"networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]}, "priorityClassName": "high"},
+    {
+        "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "historyFrom": [{"ipBlock": {"cidr": "::/0"}}]},
+        "priorityClassName": "high",
+    },
+    {"optunaDashboard": {"enabled": True}, "storage": {"urlSecret": {"name": "db", "key": "url"}}},
     {
         "imagePullSecrets": [{"name": "regcred"}],
         "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -165,6 +172,9 @@ def test_lint_finds_nothing(helm: Helm) -> None:
         ({"prometheus": {"url": "http://p", "secretKeys": ["token"]}}, "prometheus.secret: names the Secret"),
         ({"prometheus": {"url": "http://p", "secret": "a", "secretKeys": ["tls.key"]}}, "tls.key needs tls.crt"),
         ({"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels: app.kubernetes.io/name is what"),
+        ({"prometheus": {"confine": "yes"}}, "/prometheus/confine"),
+        ({"prometheus": {"namespaceParameter": "a b"}}, "/prometheus/namespaceParameter"),
+        ({"networkPolicy": {"to": []}}, "'to' not allowed"),
         ({"service": {"port": 8082}}, "service.port: 8082 is the port of histories"),
         ({"rbac": {"create": False, "historyGroups": ["people"]}}, "rbac.historyGroups: are bound to a role"),
         (
@@ -273,7 +283,13 @@ def test_the_operator_knows_every_variable_that_the_chart_sets(helm: Helm, monke
     values = {
         "namespaces": ["team-a", "team-b"],
         "operator": {"gpuResources": {"a.example/*": 1, "nvidia.com/gpu.shared": 0.25}},
-        "prometheus": {"url": "http://prometheus", "headers": {"X-Scope-OrgID": "team"}, "settlingSeconds": 15},
+        "prometheus": {
+            "url": "http://prometheus",
+            "headers": {"X-Scope-OrgID": "team"},
+            "settlingSeconds": 15,
+            "confine": False,
+            "namespaceParameter": "namespace",
+        },
         "logFormat": "json",
         "resyncSeconds": 60,
     }
@@ -286,6 +302,7 @@ def test_the_operator_knows_every_variable_that_the_chart_sets(helm: Helm, monke
     assert settings.namespaces == ("team-a", "team-b")
     assert settings.service == f"{NAMESPACE}/{NAME}:history"
     assert settings.prometheus_headers == {"X-Scope-OrgID": "team"}
+    assert (settings.confined, settings.prometheus_namespace_parameter) == (False, "namespace")
     assert (settings.resync_seconds, settings.prometheus_settling_seconds, settings.log_format) == (60, 15, "json")
     assert list(settings.gpu_resources)[:2] == ["nvidia.com/gpu.shared", "a.example/*"]
 
@@ -357,6 +374,69 @@ def test_monitors_and_rules_are_rendered_for_the_prometheus_operator(helm: Helm)
     pods = found["PodMonitor"]["spec"]
     assert pods["namespaceSelector"] == {"matchNames": ["team-a"]}
     assert pods["podMetricsEndpoints"][0]["port"] == "metrics"
+
+
+def test_monitors_bound_and_relabel_as_the_scrape_configuration_does(helm: Helm) -> None:
+    """That one is tried on a real Prometheus, in tests/prometheus/test_forged.py."""
+
+    def camel(name: str) -> str:
+        first, *others = name.split("_")
+        return first + "".join(other.capitalize() for other in others)
+
+    objects = rendered(helm, {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}})
+    jobs = {j["job_name"]: j for j in yaml.safe_load((CHART / "files" / "scrape.yaml").read_text())["scrape_configs"]}
+    for kind, job, endpoints in (
+        ("PodMonitor", jobs["kubestudy-trials"], "podMetricsEndpoints"),
+        ("ServiceMonitor", jobs["kubestudy-operator"], "endpoints"),
+    ):
+        (spec,) = (o["spec"] for o in objects if o["kind"] == kind)
+        (endpoint,) = spec[endpoints]
+        limits = {camel(name): value for name, value in job.items() if name.endswith("_limit")}
+        assert len(limits) == 5
+        assert limits.items() <= spec.items()
+        assert endpoint["honorLabels"] is job["honor_labels"] is False
+        rules = [{camel(name): value for name, value in rule.items()} for rule in job["metric_relabel_configs"]]
+        assert [{"action": "replace"} | rule for rule in endpoint["metricRelabelings"]] == [
+            {"action": "replace"} | rule for rule in rules
+        ]
+
+
+def test_only_the_operators_own_container_has_a_token(helm: Helm, cluster: Cluster, dry: Dry) -> None:
+    """As the API server would make the pod, with whatever it adds by itself."""
+    objects = rendered(helm, {"optunaDashboard": {"enabled": True}}, dry.namespace)
+    cluster.apply(one(objects, "ServiceAccount"), namespace=dry.namespace)
+    template = one(objects, "Deployment")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}
+    pod["metadata"] = {"name": "operator", "namespace": dry.namespace}
+    made = json.loads(
+        cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(pod))
+    )  # fmt: skip
+    tokens = {
+        volume["name"] for volume in made["spec"]["volumes"]
+        if any("serviceAccountToken" in source for source in volume.get("projected", {}).get("sources", []))
+    }  # fmt: skip
+    mounts = {c["name"]: {m["name"] for m in c["volumeMounts"]} & tokens for c in made["spec"]["containers"]}
+    assert mounts == {"operator": tokens, "optuna-dashboard": set()}
+    assert len(tokens) == 1
+
+
+def test_a_network_policy_says_who_reaches_which_port(helm: Helm) -> None:
+    def allowed(values: dict[str, Any], name: str = NAME) -> dict[str, Any]:
+        policy = one(rendered(helm, values), "NetworkPolicy", name)["spec"]
+        assert policy["policyTypes"] == ["Ingress"]
+        return {rule["ports"][0]["port"]: rule.get("from", "anybody") for rule in policy["ingress"]}
+
+    dashboard = {"optunaDashboard": {"enabled": True}}
+    database = {**dashboard, "storage": {"urlSecret": {"name": "db", "key": "url"}}}
+    a, b, c = ({"ipBlock": {"cidr": f"10.{n}.0.0/16"}} for n in range(3))
+    assert allowed({}) == allowed(dashboard) == {"http": "anybody", "history": "anybody"}
+    assert allowed(database, f"{NAME}-optuna-dashboard") == {}
+    peers = {"networkPolicy": {"from": [a], "historyFrom": [b], "dashboardFrom": [c]}}
+    assert allowed({**dashboard, **peers}) == {"http": [a], "history": [a, b], "optuna": [a, c]}
+    assert allowed({**database, **peers}, f"{NAME}-optuna-dashboard") == {"optuna": [a, c]}
+    assert allowed({"networkPolicy": {"metricsFrom": [a]}}) == {"http": [a], "history": "anybody"}
+    off = rendered(helm, {"networkPolicy": {"enabled": False}, **database})
+    assert not [o for o in off if o["kind"] == "NetworkPolicy"]
 
 
 def test_dashboards_are_rendered_for_the_sidecar_and_for_the_grafana_operator(helm: Helm) -> None:
@@ -507,6 +587,10 @@ def test_upgrade_rollback_and_uninstall_with_a_study_running(helm: Helm, real: C
     shown = json.loads(until(lambda: real.kubectl("get", "--raw", at, check=False), what="Optuna Dashboard"))
     names = {one["study_name"] for one in shown["study_summaries"]}
     assert f"{release}/going/{study.body['metadata']['uid']}" in names
+    token = "import pathlib; print(pathlib.Path('/var/run/secrets/kubernetes.io/serviceaccount/token').exists())"
+    for container, has_one in (("operator", "True"), ("optuna-dashboard", "False")):
+        at = (f"deployment/{NAME}", "-c", container, "-n", NAMESPACE)
+        assert real.kubectl("exec", *at, "--", "python", "-c", token).strip() == has_one
     helm("rollback", RELEASE, "1", "-n", NAMESPACE, "--wait", "--timeout=3m")
     goes_on()
     helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout=2m")

@@ -113,10 +113,23 @@ def test_images_say_what_they_are_and_run_as_nobody() -> None:
     ):
         with tarfile.open(archive) as tar:
             (manifest,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+            bill = _bill_of_materials(tar, manifest["Layers"])
             config = json.load(tar.extractfile(manifest["Config"]) or io.BytesIO())["config"]
+        assert bill["bomFormat"] == "CycloneDX"
+        assert "prometheus_client" in {component["name"] for component in bill["components"]}
         labels = config["Labels"]
         assert labels["org.opencontainers.image.title"] == title
         assert labels["org.opencontainers.image.version"] == "0.1.0"
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
         assert config["User"] == "65532:65532"
         assert config["Entrypoint"][0] not in ("sh", "/bin/sh", "bash")
+
+
+def _bill_of_materials(archive: tarfile.TarFile, layers: list[str]) -> Any:
+    """Return what an image says of the Python packages in it."""
+    for layer in layers:
+        with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+            for file in files:
+                if file.name.endswith("/sbom.cdx.json"):
+                    return json.load(files.extractfile(file) or io.BytesIO())
+    raise AssertionError("the image holds no bill of materials")

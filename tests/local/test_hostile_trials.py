@@ -50,3 +50,11 @@ def test_no_output_passes_on_orders_to_a_terminal_or_forged_lines(tmp_path: Path
     folder = tmp_path / ".kubestudy/demo"
     assert_plain((folder / "run.log").read_text())
     assert "forged" in (folder / "report.html").read_text()
+
+
+def test_variables_that_unfold_without_end_are_an_error_and_not_the_machines_memory(tmp_path: Path) -> None:
+    env = [{"name": "A0", "value": "x" * 10}]
+    env += [{"name": f"A{i}", "value": f"$(A{i - 1})$(A{i - 1})"} for i in range(1, 60)]
+    done = kubestudy("run", write(tmp_path, manifest(container={"env": env})), cwd=tmp_path)
+    assert done.code == 1
+    assert "error: trial 0 cannot be started: unfolds to more than 131072 characters: $(A13)$(A13)" in done.err

@@ -25,7 +25,7 @@ QUOTA: Body = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
     "metadata": {"name": "tenant"},
-    "spec": {"hard": {"pods": "10", "count/jobs.batch": "60"}},
+    "spec": {"hard": {"pods": "10", "count/jobs.batch": "20"}},
 }
 _LONG = "never"
 # Only the first trial is drawn at random; the next ones are computed.
@@ -250,10 +250,10 @@ def words(g: Ground) -> Attack:
 def reasons(g: Ground) -> Attack:
     """Reasons of failures without end, as labels of the operator's own metrics would be."""
     made = []
-    for number in range(10):
+    for number in range(4):
         reason = f"Reason{g.number}x{number}" + "y" * 900
         said = json.dumps({"version": 1, "values": {}, "reason": reason})
-        study = g.study(run_for="0s", annotations={"message": said, "exit-code": "1", "reason": reason[:900]})
+        study = g.study(run_for="1s", annotations={"message": said, "exit-code": "1", "reason": reason[:900]})
         study["metadata"]["name"] += f"-{number}"
         study["spec"]["budget"] = {"maxTrials": 4, "maxFailedTrials": 4}
         made.append(study)
@@ -293,7 +293,7 @@ def _metrics(g: Ground, way: str) -> Body:
 def big_jobs(g: Ground) -> Attack:
     """Suspended Jobs of nearly a megabyte, of a study that does not exist."""
     made: list[Body] = []
-    for number in range(20):
+    for number in range(8):
         own = labels("nobody", "00000000-0000-0000-0000-000000000000", number)
         template = copy.deepcopy(_pods(g.study(container={"args": ["x" * 900_000]})))
         template["metadata"]["labels"] = own

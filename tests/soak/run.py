@@ -23,15 +23,16 @@ from soak.hostile import Victim
 from soak.keeper import Keeper
 from soak.proxy import DisturbingProxy
 from soak.server import COLLECTIONS, STUDIES, RefusedError, Server
-from soak.tenants import Planned, honest, idle
+from soak.tenants import TRIALS_A_SECOND, Planned, honest, idle
 from soak.verdict import Bounds, Phase, Spell, verdict
 from support.cluster import processes, rights
 from support.cluster.access import write_kubeconfig
 from support.cluster.cluster import ACCOUNT, NAMESPACE, ROOT, Cluster
 from support.wait import until
 
-# A phase lasts as long as its studies do; past so many times its length it has failed.
+# A phase lasts as long as its studies do; past so many times its length, and so many seconds, it has failed.
 _PATIENCE = 3.0
+_PATIENCE_SECONDS = 300.0
 _LOOK_SECONDS = 2.0
 _ENDED = frozenset({"Complete", "Failed"})
 
@@ -52,6 +53,7 @@ class Options:
         calm: Whether there is a phase without hostile tenants, to compare with.
         beset: Whether there is one with them.
         sample: Seconds between two looks at the operator.
+        rate: Trials a second of all honest tenants together.
     """
 
     seconds: float = 1800.0
@@ -65,6 +67,7 @@ class Options:
     calm: bool = True
     beset: bool = True
     sample: float = 1.0
+    rate: float = TRIALS_A_SECOND
 
     @property
     def slots(self) -> int:
@@ -116,14 +119,16 @@ class Soak:
         options, seconds = self._options, self._options.phase_seconds
         running = options.studies - options.idle
         asked = running - running // 10 if options.beset and options.calm else running
-        planned = honest(options.seed, name, asked, options.tenants, seconds, prometheus=options.prometheus)
+        planned = honest(
+            options.seed, name, asked, options.tenants, seconds, prometheus=options.prometheus, rate=options.rate
+        )
         sleeping = idle(name, options.idle, options.tenants)
         self._make_namespaces(planned + sleeping)
         keeper = Keeper(self._folder / name, self._kubeconfig(name, proxy), options.sample)
         keeper.start()
         attackers = self._attackers(ends) if name == "beset" else None
         try:
-            until(keeper.ready, 120, what="a ready operator")
+            _until_ready(keeper)
             began = time.monotonic()
             self._create([p for p in sleeping + planned if not p.late])
             if attackers is not None:
@@ -134,7 +139,7 @@ class Soak:
             self._say(f"{name}: {len(planned)} honest studies, {len(plan)} faults")
             half = functools.partial(self._half, planned, keeper, attackers, ends)
             spells = self._go_through(plan, faults, began, seconds, half if options.prometheus else None)
-            self._await(planned, began + seconds * _PATIENCE)
+            self._await(planned, began + seconds * _PATIENCE + _PATIENCE_SECONDS)
             if attackers is not None:
                 time.sleep(max(0.0, began + seconds - time.monotonic()))
             took = time.monotonic() - began
@@ -241,6 +246,13 @@ class Soak:
         least, most = _ATTACK_SECONDS
         life = max(least, min(most, self._options.phase_seconds / 6))
         return Attackers(self._server, self._options.seed, self._options.slots, life, ends.ports, self._options.hostile)
+
+
+def _until_ready(keeper: Keeper) -> None:
+    """Wait for an operator; not for one that ends again and again."""
+    until(lambda: keeper.ready() or len(keeper.restarts) > 1, 120, what="a ready operator")
+    if not keeper.ready():
+        raise processes.ClusterError(f"the operator does not start: {keeper.log.read_text()[-2000:]}")
 
 
 def _insist(act: Callable[[], Any]) -> Any:

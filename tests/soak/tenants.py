@@ -43,7 +43,14 @@ class Planned:
 
 
 def honest(
-    seed: int, phase: str, studies: int, tenants: int, seconds: float, *, prometheus: bool = True
+    seed: int,
+    phase: str,
+    studies: int,
+    tenants: int,
+    seconds: float,
+    *,
+    prometheus: bool = True,
+    rate: float = TRIALS_A_SECOND,
 ) -> list[Planned]:
     """Return what honest tenants ask for.
 
@@ -53,10 +60,11 @@ def honest(
         studies: How many there are.
         tenants: Of how many tenants.
         seconds: How long the phase is to last.
+        rate: Trials a second of all of them together.
         prometheus: Whether some of the studies are to ask a Prometheus.
     """
     drawn = random.Random(seed)
-    run_for = max(_LEAST_SECONDS, studies * _MEAN_PARALLELISM / TRIALS_A_SECOND)
+    run_for = max(_LEAST_SECONDS, studies * _MEAN_PARALLELISM / rate)
     every = _EVERY_LATE if prometheus else studies + 1
     return list(_drawn(drawn, phase, studies, tenants, seconds, run_for, every))
 

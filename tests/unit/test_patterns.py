@@ -7,6 +7,7 @@ which such a pattern needs 1024 times as long for, and a good one 32 times.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
 import pkgutil
@@ -60,9 +61,19 @@ def modules() -> Iterator[ModuleType]:
                 yield importlib.import_module(found.name)
 
 
+@functools.cache
+def tree_of(module: ModuleType) -> ast.Module:
+    return ast.parse(Path(str(module.__file__)).read_text())
+
+
 def calls(module: ModuleType) -> list[ast.Call]:
-    tree = ast.parse(Path(str(module.__file__)).read_text())
+    tree = tree_of(module)
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+
+
+def method(call: ast.Call) -> str:
+    assert isinstance(call.func, ast.Attribute)
+    return call.func.attr
 
 
 def is_of_re(call: ast.Call) -> bool:
@@ -91,15 +102,14 @@ def patterns_in(value: object) -> Iterator[re.Pattern[str]]:
 def uses() -> list[Use]:
     found = []
     for module in modules():
-        called = {call.func.attr for call in calls(module) if isinstance(call.func, ast.Attribute)} & _SEARCHES
+        called = {method(call) for call in calls(module)} & _SEARCHES
         for name, pattern in compiled(module).items():
             # By what is called in the module, whatever it is called on: never too few.
             found += [Use(f"{module.__name__}.{name}", pattern, method) for method in sorted(called or _SEARCHES)]
         for call in filter(is_of_re, calls(module)):
-            assert isinstance(call.func, ast.Attribute)
-            if call.func.attr in _SEARCHES:
+            if method(call) in _SEARCHES:
                 text = ast.literal_eval(call.args[0])  # only what is written out can be tried here
-                found.append(Use(f"{module.__name__}:{call.lineno}", re.compile(text), call.func.attr))
+                found.append(Use(f"{module.__name__}:{call.lineno}", re.compile(text), method(call)))
     return list({(use.pattern, use.method): use for use in found}.values())
 
 
@@ -197,12 +207,12 @@ def hostile(pattern: re.Pattern[str], length: int) -> Iterator[str]:
 
 
 def run(use: Use, text: str) -> Callable[[], object]:
-    method: Any = getattr(use.pattern, use.method)
+    call: Any = getattr(use.pattern, use.method)
     if use.method in ("sub", "subn"):
-        return lambda: method("", text)
+        return lambda: call("", text)
     if use.method == "finditer":
-        return lambda: list(method(text))
-    return lambda: method(text)
+        return lambda: list(call(text))
+    return lambda: call(text)
 
 
 def seconds(do: Callable[[], object], rounds: int) -> float:
@@ -263,22 +273,24 @@ def test_patterns_that_try_again_at_every_character_are_found(pattern: str, meth
 def test_every_pattern_is_seen_here() -> None:
     """Count the calls of `re` in the sources: a pattern made inside a function would not be among those tried."""
     for module in modules():
+        made = [call for call in calls(module) if is_of_re(call) and method(call) == "compile"]
+        inside = {id(call) for function in functions(module) for call in ast.walk(function)}
+        for call in made:
+            assert id(call) not in inside, f"{module.__name__}:{call.lineno}: compile it at the module's level"
+        assert len(made) <= len(compiled(module)), f"{module.__name__} keeps patterns where they are not seen"
         for call in filter(is_of_re, calls(module)):
-            assert isinstance(call.func, ast.Attribute)
-            if call.func.attr == "compile":
-                text = ast.literal_eval(call.args[0]) if not isinstance(call.args[0], ast.Name) else None
-                if text is None:
-                    assert isinstance(call.args[0], ast.Name)
-                    text = vars(module)[call.args[0].id]
-                seen = {pattern.pattern for pattern in compiled(module).values()}
-                assert text in seen, f"{module.__name__}:{call.lineno}: compile it at the module's level"
-            else:
-                assert call.func.attr in {*_SEARCHES, "escape"}, f"{module.__name__}:{call.lineno}"
+            assert method(call) in {*_SEARCHES, "compile", "escape"}, f"{module.__name__}:{call.lineno}"
+
+
+def functions(module: ModuleType) -> Iterator[ast.AST]:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield node
 
 
 def test_re_is_imported_as_re_alone_and_no_other_engine_is_used() -> None:
     for module in modules():
-        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+        for node in ast.walk(tree_of(module)):
             if isinstance(node, ast.ImportFrom):
                 assert node.module not in ("re", "regex", "fnmatch") or (
                     (node.module, [name.name for name in node.names]) == ("fnmatch", ["fnmatchcase"])

@@ -58,6 +58,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {apiGroups: [resource.k8s.io], resources: [resourceclaims, resourceclaimtemplates], verbs: [get]}
 {{- end -}}
 
+{{/* Its uid is the cluster's identity. */}}
+{{- define "kubestudy.identity" -}}
+{apiGroups: [""], resources: [namespaces], resourceNames: [kube-system], verbs: [get]}
+{{- end -}}
+
 {{- define "kubestudy.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
@@ -92,6 +97,16 @@ securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
 
 {{- define "kubestudy.dashboardName" -}}
 {{- printf "%s-optuna-dashboard" (include "kubestudy.fullname" . | trunc 46 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* What a pod's service account is mounted as where that is not left to Kubernetes: a token for the API server, its authorities, the namespace. */}}
+{{- define "kubestudy.accountVolume" -}}
+- name: kube-api-access
+  projected:
+    sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+    - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
 {{- end -}}
 
 {{/* Where pods may run. */}}

@@ -18,6 +18,9 @@ GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Ex
 CROWDED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "TooManyRequests", "code": 429,
             "message": "too many requests, please try again later"}  # fmt: skip
 
+# What the audit log has of who asked, where that was by a proxy.
+BY_PROXY = "by-proxy"
+
 
 class Proxy:
     """Passes on what it is asked. Use it as a context manager.
@@ -68,6 +71,7 @@ class Proxy:
     async def _pass(self, request: web.Request, watch_seconds: float | None = None) -> web.StreamResponse:
         """Pass a request on; break a watch off after some seconds, where told to."""
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
+        headers["User-Agent"] = f"{request.headers.get('User-Agent', '')} {BY_PROXY}"
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(
             request.method, url, headers=headers, data=await request.read() or None, auto_decompress=False
@@ -114,6 +118,47 @@ class FaultyProxy(Proxy):
         return await self._pass(request, _WATCH_SECONDS)
 
 
+_LIES = (
+    (520, b"<html>who knows</html>"),
+    (499, b""),
+    (403, b"null"),
+    (200, b"<html>sign in</html>"),
+    (200, b"[]"),
+    (200, b"{}"),
+    (200, b'{"kind": "Job", "metadata": {"na'),
+    (404, b"<html>nothing here</html>"),
+    (409, b"[" * 50_000),
+    (200, b'{"kind": "' + b"x" * 20_000_000 + b'"}'),
+)
+_TORN_LINES = (
+    b"<html>\n",
+    b"{}\n",
+    b'{"type": "ADDED", "object": null}\n',
+    b'{"type": "BOOKMARK", "object": {"metadata": []}}\n',
+)
+
+
+class LyingProxy(Proxy):
+    """Answers every second request of a kind itself, with something that no API server says, one after the other.
+
+    Of watches it answers every second so, or breaks into it with a line that is none. The election is left alone.
+    """
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        kind = f"{request.method} {request.path.split('/')[-1]} {is_watch(request)}"
+        told = self.counts.total() // 2 % len(_LIES)
+        watched = request.path.rsplit("/", 1)[-1] in ("jobs", "pods", "hyperparameterstudies")
+        if "/leases" in request.path or (request.method == "GET" and not watched and "/jobs/" not in request.path):
+            return await self._pass(request)
+        self.counts[kind] += 1
+        if self.counts[kind] % 2:
+            return await self._pass(request, _WATCH_SECONDS)
+        status, body = _LIES[told]
+        if is_watch(request) and told % 2:
+            status, body = 200, _TORN_LINES[told // 2 % len(_TORN_LINES)]
+        return web.Response(status=status, body=body, content_type="application/json")
+
+
 class HangingProxy(Proxy):
     """Passes everything on until it is told to hang: from then on nothing is answered, and no connection ends."""
 
@@ -136,3 +181,26 @@ class HangingProxy(Proxy):
     async def _hang(self) -> None:
         if self._hanging.is_set():
             await asyncio.sleep(3600)
+
+
+class RefusingProxy(Proxy):
+    """Passes everything on, but while it is told to refuse: connections end, and there is nobody to connect to."""
+
+    def refuse(self) -> None:
+        """Refuse connections from now on."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
+
+    def accept(self) -> None:
+        """Accept connections again."""
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
+
+    async def _close(self) -> None:
+        for site in list(self._runner.sites):
+            await site.stop()
+        assert self._runner.server is not None
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _open(self) -> None:
+        await web.TCPSite(self._runner, "127.0.0.1", int(self.url.rpartition(":")[2]), reuse_address=True).start()

@@ -22,8 +22,15 @@ OPERATOR = "ghcr.io/kubestudy/operator:0.1.0"
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
 _PARTS = {
-    "operator/Dockerfile": ("pyproject.toml", "README.md", "LICENSE", "operator/src", "operator/requirements.lock"),
-    "trainer-image/Dockerfile": ("trainer-image",),
+    "operator/Dockerfile": (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "operator/src",
+        "operator/requirements.lock",
+        "build-requirements.lock",
+    ),
+    "trainer-image/Dockerfile": ("trainer-image", "build-requirements.lock"),
 }
 _PAUSE = 'FROM scratch\nADD pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
 _BASE = 'FROM scratch\nADD base.tar /\nRUN ln -sf python3 /usr/bin/python\nCMD ["python3"]\n'

@@ -10,7 +10,7 @@ from kubestudy.api.expansion import expand, references
 from kubestudy.api.quantity import number_of, seconds_of
 from kubestudy.api.text import clean
 from kubestudy.api.values import Value, as_text, environment_of, same
-from kubestudy.api.yaml_text import bare_words
+from kubestudy.api.yaml_text import bare_words, worded_booleans
 
 
 # The cases of Kubernetes' own expansion test (third_party/forked/golang/expansion/expand_test.go).
@@ -120,6 +120,23 @@ def test_an_inactive_parameter_is_the_empty_text() -> None:
 def test_words_that_kubectl_takes_for_booleans_are_told_of() -> None:
     (warning,) = bare_words("parameters:\n- {name: y, type: float}\n- {name: 'n', type: float}\n")
     assert warning == 'line 2: kubectl takes a bare y for a boolean: write "y"'
+
+
+def test_choices_that_are_words_and_are_read_as_booleans_are_told_of() -> None:
+    text = """
+suspend: yes
+parameters:
+- {name: a, choices: [yes, "no", true, x]}
+- name: b
+  choices: [a, b]
+  when: {a: [Off, on]}
+"""
+    assert worded_booleans(text) == [
+        'line 4: a bare yes is the boolean true, and reaches the program so: write "yes" for the word',
+        'line 7: a bare Off is the boolean false, and reaches the program so: write "Off" for the word',
+        'line 7: a bare on is the boolean true, and reaches the program so: write "on" for the word',
+    ]
+    assert worded_booleans('{"choices": [true, "yes"]}') == []
 
 
 @pytest.mark.parametrize(

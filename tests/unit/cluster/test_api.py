@@ -127,6 +127,17 @@ def test_a_refusal_is_told_in_the_servers_words(answer: Answer, kind: type[ApiEr
     assert says in str(error.value)
 
 
+def test_a_service_behind_the_proxy_is_asked_again_where_it_is_busy_and_gets_the_callers_headers() -> None:
+    server = Server((429, "too many"), (429, "too many"), (200, "line"))
+    assert server.run(lambda api: api.read(JOBS, {"X-KubeStudy-Token": "secret"})) == b"line"
+    assert [headers["X-KubeStudy-Token"] for _, _, headers in server.asked] == ["secret"] * 3
+    for status in (401, 503):  # which may take long to mend
+        refusing = Server((status, "no"))
+        with pytest.raises(ApiError):
+            refusing.run(lambda api: api.read(JOBS))
+        assert len(refusing.asked) == 1
+
+
 def test_a_refusals_text_is_cut_and_has_no_line_breaks() -> None:
     with pytest.raises(ApiError) as error:
         Server(_status(422, "In\nvalid", "a\x1b[31m\n" * 5000)).run(lambda api: api.create(JOBS, {}))

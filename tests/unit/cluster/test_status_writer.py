@@ -104,3 +104,26 @@ def test_what_is_left_to_write_is_written_at_the_end() -> None:
 
 def test_a_merge_patch_removes_what_went() -> None:
     assert merge_patch({"a": 1, "b": {"c": 1, "d": 2}}, {"b": {"c": 1, "d": 3}}) == {"a": None, "b": {"d": 3}}
+
+
+def test_what_is_stamped_is_written_beside_all_else_and_is_no_reason_to_write_but_when_it_is_renewed() -> None:
+    async def play() -> None:
+        api, stamps = Api(), iter(range(100))
+        owner = Owner("demo", "ns", "uid", {})
+        known = {"operator": {"renewTime": "before"}, "phase": "Running"}
+        writing = StatusWriter(owner, api, known, Pace(), lambda: {"operator": {"renewTime": next(stamps)}})  # type: ignore[arg-type]
+        for _ in range(5):
+            writing.want(status(1))
+            await asyncio.sleep(0.1)
+        assert [patch["operator"] for _, patch in api.patches] == [{"renewTime": 0}]
+        writing.renew()
+        await asyncio.sleep(0.2)
+        assert api.patches[1:] == [(api.patches[1][0], {"operator": {"renewTime": 1}})]
+        # Whoever looks after the study from anew knows what is there: nothing is to be written.
+        await writing.start_over(status(2).model_dump(mode="json", by_alias=True, exclude_none=True))
+        writing.want(status(2))
+        await asyncio.sleep(0.1)
+        assert len(api.patches) == 2
+        await writing.close()
+
+    asyncio.run(play())

@@ -117,7 +117,12 @@ def test_what_the_search_logs_in_its_own_thread_is_about_its_study(
 HOSTILE = "a\nERROR kubestudy: forged\r\n\x1b[2J\x1b]0;t\x07 \ud800"
 
 
-def test_what_is_said_can_neither_forge_a_line_nor_order_a_terminal(text: Lines, as_json: Lines) -> None:
+def test_what_is_said_can_neither_forge_a_line_nor_order_a_terminal(
+    text: Lines, as_json: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pytest keeps of a log is sent to another process, as valid text, which this is not.
+    monkeypatch.setattr(log, "propagate", False)
+    monkeypatch.setattr(log, "handlers", [text, as_json])
     log.info("trial 1 said: %s", HOSTILE)
     try:
         raise ValueError(HOSTILE)

@@ -165,7 +165,7 @@ class Scene:
 
     def change(self) -> None:
         self.generation += 1
-        self.registry.seen(self.body())
+        self.registry.seen(self.body(self.api.status))
 
     @property
     def reporter(self) -> StudyReporter:

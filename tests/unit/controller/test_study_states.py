@@ -14,6 +14,7 @@ from kubestudy.api.reasons import Hindrance
 from kubestudy.controller.inbox import Inbox, Version
 from kubestudy.controller.study_states import (
     BACKOFF,
+    YIELD_SECONDS,
     Admit,
     Admitting,
     BackingOff,
@@ -22,6 +23,7 @@ from kubestudy.controller.study_states import (
     Elapsed,
     Ended,
     Fact,
+    Freed,
     Judged,
     Postponed,
     Refused,
@@ -31,16 +33,21 @@ from kubestudy.controller.study_states import (
     Running,
     Settled,
     State,
+    Suspect,
+    TakenAway,
     TellRejected,
     TellTrouble,
     Waiting,
+    Yield,
+    Yielding,
     begin,
     due,
     hindrance,
     step,
     takes_changes,
 )
-from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict
+from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict, Yielded
+from kubestudy.planning.custody import Custody, Theirs
 from kubestudy.study.ports import Trouble
 
 INVALID = Trouble(EndReason.INVALID_SPEC, "spec.budget is missing")
@@ -258,6 +265,7 @@ def test_whatever_the_order_the_newest_spec_is_what_counts_in_the_end(
     valid, _ = specs[newest - 1]
     assert newest in world.judged
     assert world.judging is None and not isinstance(world.state, Admitting | BackingOff)
+    assert not isinstance(world.state, Yielding)
     if isinstance(world.state, Waiting):
         assert world.state == Waiting(newest)
         assert valid or world.told[-1] == TellRejected(version(newest), INVALID)
@@ -270,3 +278,43 @@ def test_whatever_the_order_the_newest_spec_is_what_counts_in_the_end(
         assert world.run is not None and specs[world.run - 1][0]
         # None that was found to be valid is newer than what the run goes by.
         assert all(not specs[g - 1][0] for g in world.judged if g > world.run)
+
+
+THEIRS = Theirs(Custody("all/two", "", 0.0), 1000.0, believed=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "newest"),
+    [
+        (Admitting(version(1)), 1),
+        (running(1), 1),
+        (running(1, change=Refused(version(2), INVALID)), 2),
+        (running(1, change=Postponed(version(2), 1, 5.0, AWAY)), 2),
+        (BackingOff(version(1), 1, 5.0), 1),
+    ],
+)
+def test_a_study_that_another_operator_takes_is_let_go_of_and_followed_when_it_is_free(
+    state: State, newest: int
+) -> None:
+    yielding = Yielding(version(newest), YIELD_SECONDS)
+    assert follow(state, TakenAway(THEIRS)) == (yielding, [Yield(THEIRS)])
+    assert due(yielding) == YIELD_SECONDS and takes_changes(yielding)
+    assert follow(yielding, Elapsed()) == (yielding, [])
+    assert follow(yielding, Changed(version(9))) == (Yielding(version(9), YIELD_SECONDS), [])
+    for fact, now in ((Freed(), 0.0), (Elapsed(), YIELD_SECONDS)):
+        assert follow(yielding, fact, now=now) == (Admitting(version(newest)), [Admit(version(newest))])
+
+
+def test_a_study_of_another_operator_is_not_run_and_is_looked_at_again_before_it_would_be_stale() -> None:
+    state, asked = follow(Admitting(version(1)), Judged(Yielded(THEIRS)), now=995.0)
+    assert (state, asked) == (Yielding(version(1), 1000.0), [Yield(THEIRS)])
+
+
+def test_a_study_that_the_operator_was_killed_over_waits_and_is_tried_at_once_when_its_spec_changes() -> None:
+    why = Trouble(Hindrance.QUARANTINED, "the operator was killed")
+    state, asked = begin(version(1), done=False, suspect=Suspect(8.0, why))
+    assert (state, asked) == (BackingOff(version(1), 0, 8.0), (TellTrouble(why),))
+    assert follow(state, Elapsed(), now=7.0) == (state, [])
+    assert follow(state, Elapsed(), now=8.0) == (Admitting(version(1)), [Admit(version(1))])
+    assert follow(state, Changed(version(2)), now=1.0) == (Admitting(version(2)), [Admit(version(2))])
+    assert begin(version(1), done=True, suspect=Suspect(8.0, why)) == (Waiting(1), ())

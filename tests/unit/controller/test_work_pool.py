@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_study_has_one_call_at_a_time_and_studies_take_turns() -> None:
 
         greedy = [asyncio.create_task(pool.call("greedy", lambda: work("greedy"))) for _ in range(50)]
         await asyncio.sleep(0)
-        others = [asyncio.create_task(pool.call(f"s{n}", lambda n=n: work(f"s{n}"))) for n in range(20)]
+        others = [asyncio.create_task(pool.call(f"s{n}", partial(work, f"s{n}"))) for n in range(20)]
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*greedy, *others)
@@ -83,7 +84,8 @@ def test_twenty_studies_that_hang_hold_a_thread_each_and_the_others_go_on() -> N
         let = threading.Event()
         hung = [asyncio.create_task(pool.call(f"hangs-{n}", lambda: let.wait(60))) for n in range(20)]
         await asyncio.sleep(0)
-        assert await asyncio.gather(*(pool.call(f"s{n}", lambda n=n: n) for n in range(30))) == list(range(30))
+        fine = [pool.call(f"s{number}", partial(int, number)) for number in range(30)]
+        assert await asyncio.gather(*fine) == list(range(30))
         said = await asyncio.gather(*hung, return_exceptions=True)
         assert all(isinstance(error, StuckError) and "did not come back" in str(error) for error in said)
         # A study that hangs gets no second thread.

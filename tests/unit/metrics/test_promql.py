@@ -113,13 +113,13 @@ def test_what_stands_in_strings_and_comments_is_no_operator() -> None:
     ids=range(16),
 )  # fmt: skip
 def test_a_text_of_its_bound_takes_no_time(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     problem_in(text)
     try:
         within_namespace(text, "team")
     except PromqlError as error:
         assert len(str(error)) < 500
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 WORDS = st.sampled_from(

@@ -172,5 +172,12 @@ TPE_MANY_OBJECTIVES = Limit("the same, with four objectives or more", 100, "tria
 
 # --- people who read -----------------------------------------------------------------------------------------------
 
+EXPORTS_AT_ONCE = Limit("histories served at once", 4, "histories", "status 429, with a Retry-After")
+DATABASE_COPIES = Limit(
+    "histories copied out of a database at once, each whole in memory", 1, "histories", "status 429, with a Retry-After"
+)
+EXPORT_SECONDS = Limit("serving one history", 120, "seconds", "the connection is closed")
+TOKEN_LENGTH = Limit("the token of the histories' port", 4096, "bytes", "the rest of the file is not read")
+
 LIMITS: Mapping[str, Limit] = {name: limit for name, limit in globals().items() if isinstance(limit, Limit)}
 """Every bound, in the order of this file."""

@@ -14,7 +14,7 @@ from kubestudy.api.text import alternatives
 
 
 def warnings_of(
-    spec: StudySpec, scripts: Mapping[str, str] | None = None, command: Sequence[str] = ()
+    spec: StudySpec, scripts: Mapping[str, str] | None = None, command: Sequence[str] = (), absent: Sequence[str] = ()
 ) -> list[Problem]:
     """Say what of a valid spec is most likely a mistake.
 
@@ -22,11 +22,14 @@ def warnings_of(
         spec: The spec.
         scripts: The texts of the scripts that the command names, where they could be read, by what it calls them.
         command: What is run instead of the container's own command, if anything.
+        absent: Scripts that it names and that are not on this machine.
     """
-    return [*_unnamed_parameters(spec, scripts or {}, command), *_unknown_devices(spec)]
+    return [*_unnamed_parameters(spec, scripts or {}, command, absent), *_unknown_devices(spec)]
 
 
-def _unnamed_parameters(spec: StudySpec, scripts: Mapping[str, str], command: Sequence[str]) -> Iterator[Problem]:
+def _unnamed_parameters(
+    spec: StudySpec, scripts: Mapping[str, str], command: Sequence[str], absent: Sequence[str]
+) -> Iterator[Problem]:
     """Find parameters that the program is not seen to use: it may still read them from its environment.
 
     Of the ready trainer, which reads only its arguments, that is a fault, which the checks find.
@@ -38,6 +41,15 @@ def _unnamed_parameters(spec: StudySpec, scripts: Mapping[str, str], command: Se
     texts = (*(command or container.command), *container.args, *own, *scripts.values())
     named = {word for text in texts for word in re.findall(r"\w+", text)} | parents_among(spec.parameters)
     unnamed = {i: parameter.name for i, parameter in enumerate(spec.parameters) if parameter.name not in named}
+    if unnamed and absent:
+        pod = spec.job_template.spec.template.spec
+        at = f"spec.jobTemplate.spec.template.spec.containers[{pod.trainer_index}]"
+        yield Problem(
+            "--exec" if command else at,
+            f"{alternatives(absent)} is not on this machine, so whether it uses {alternatives(list(unnamed.values()))}"
+            " was not looked at",
+        )
+        return
     places = alternatives(["command", "args", "env", *scripts])
     if len(unnamed) == len(spec.parameters) > 1:
         yield Problem("spec.parameters", f"none stands in {places}: {_in_vain('them', unnamed[0])}")

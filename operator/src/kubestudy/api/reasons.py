@@ -16,6 +16,7 @@ class ConditionType(StrEnum):
     FAILED = "Failed"
     SUSPENDED = "Suspended"
     DEGRADED = "Degraded"
+    CONTESTED = "Contested"
 
 
 class Explained(StrEnum):
@@ -106,6 +107,12 @@ class Hindrance(Explained):
     INTERNAL = "InternalError", "an error of KubeStudy's own; the log says more"
 
 
+class Contest(Explained):
+    """Reasons of Contested: a second operator could look after a study, and writes this condition and nothing else."""
+
+    OTHER_OPERATOR = "OtherOperator", "two operators watch the study's namespace, and one of them looks after the study"
+
+
 class Failure(Explained):
     """Why a trial failed, or was interrupted, where its program has no word of its own for it."""
 
@@ -145,6 +152,7 @@ class Told(Explained):
     """
 
     STARTED = "Started", "the study begins"
+    TAKEN_OVER = "TakenOver", "another operator looked after the study, which it does no more; this one goes on with it"
     RESUMED = "Resumed", "the study goes on after a restart or a suspension"
     NEW_BEST = "NewBest", "a trial is better than all before it"
     TRIAL_FAILED = "TrialFailed", "a trial failed"

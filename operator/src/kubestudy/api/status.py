@@ -19,7 +19,9 @@ PARETO_FRONT_SHOWN = 20
 class Condition(Model):
     """One aspect of the study's state (as `metav1.Condition`)."""
 
-    type: Annotated[str, Field(max_length=64, description="Progressing, Complete, Failed, Suspended or Degraded.")]
+    type: Annotated[
+        str, Field(max_length=64, description="Progressing, Complete, Failed, Suspended, Degraded or Contested.")
+    ]
     status: Literal["True", "False", "Unknown"]
     reason: Annotated[str, Field(max_length=64, description="One CamelCase word for programs.")]
     message: Annotated[str, Field(max_length=2048, description="A sentence for people.")]
@@ -60,6 +62,14 @@ class Used(Model):
     trials_since_improvement: int = 0
 
 
+class StatusOperator(Model):
+    """Which operator looks after the study."""
+
+    name: Annotated[str, Field(max_length=512, description="By its Lease: namespace/name.")]
+    storage: Annotated[str, Field(max_length=512, description="The identity of the storage it keeps trials in.")] = ""
+    renew_time: Annotated[str, Field(max_length=64, description="When it last said so (RFC 3339).")]
+
+
 class StudyStatus(Model):
     """What the study has come to."""
 
@@ -88,6 +98,10 @@ class StudyStatus(Model):
     history_service: Annotated[
         str | None,
         Field(max_length=256, description="The Service that serves the trials' history: namespace/name:port."),
+    ] = None
+    operator: Annotated[
+        StatusOperator | None,
+        Field(description="The operator that looks after the study; another keeps its hands off."),
     ] = None
     start_time: Annotated[str | None, Field(max_length=64, description="First start (RFC 3339).")] = None
     completion_time: Annotated[str | None, Field(max_length=64, description="End (RFC 3339).")] = None

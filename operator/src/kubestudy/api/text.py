@@ -12,11 +12,6 @@ _ESCAPES = re.compile(
 _PER_CHARACTER = 4
 
 
-def shorten(text: str, length: int = 300) -> str:
-    """Return a text as one line, cut with `...` where it is longer than `length` characters, as `clean` does."""
-    return clean(text, length)
-
-
 def clean(text: str, length: int = 300) -> str:
     """Return a text that came from outside as one line that may be shown, logged and stored.
 

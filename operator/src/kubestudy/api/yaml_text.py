@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -108,6 +109,33 @@ def bare_words(text: str) -> list[str]:
             line = token.start_mark.line + 1
             found.append(f'line {line}: kubectl takes a bare {token.value} for a boolean: write "{token.value}"')
     return found
+
+
+def worded_booleans(text: str) -> list[str]:
+    """Return warnings of choices that are words and are read as booleans: yes, no, on, off without quotes."""
+    found = []
+    for root in yaml.compose_all(text, _Loader):
+        for node in _listed(root):
+            if node.tag == f"{_PREFIX}bool" and node.value.lower() not in ("true", "false"):
+                what = node.value.lower() in ("yes", "on")
+                said = f"a bare {node.value} is the boolean {str(what).lower()}, and reaches the program so"
+                found.append(f'line {node.start_mark.line + 1}: {said}: write "{node.value}" for the word')
+    return found
+
+
+def _listed(root: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Go through the scalars in lists of `choices`, and in those of `when`."""
+    todo, seen = [(root, False)], set[int]()
+    while todo:
+        node, wanted = todo.pop()
+        if isinstance(node, yaml.ScalarNode) and wanted:
+            yield node
+        elif isinstance(node, yaml.CollectionNode) and id(node) not in seen:
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                todo += [(value, wanted or key.value in ("choices", "when")) for key, value in reversed(node.value)]
+            else:
+                todo += [(item, wanted) for item in reversed(node.value)]
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ def validate(
     output: Annotated[Format | None, typer.Option("--output", "-o", help="Print the problems found.")] = None,
 ) -> None:
     """Check manifests, and print every problem of each. Exit code 2 if there is any."""
-    from kubestudy.api.manifest import load_all
+    from kubestudy.api.manifest import load_all, read_text
     from kubestudy.api.problems import ManifestError, Problem
-    from kubestudy.api.yaml_text import bare_words
+    from kubestudy.api.yaml_text import bare_words, worded_booleans
     from kubestudy.local.program_warnings import program_warnings
     from kubestudy.search.search_checks import search_problems
 
@@ -26,8 +26,9 @@ def validate(
     for file in files:
         try:
             studies = load_all(file, search_problems)
+            text = read_text(file)
             said = [warning for study in studies for warning in program_warnings(study.spec, file.resolve().parent)]
-            for warning in (*bare_words(file.read_text()), *said):
+            for warning in (*bare_words(text), *worded_booleans(text), *said):
                 note(f"warning: {file}: {warning}")
             if output is None:
                 say(f"{file}: valid")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL, live_path
+from kubestudy.api.contract import ENV_HISTORY_TOKEN, LABEL_STUDY_UID, LABEL_TRIAL, TOKEN_HEADER, live_path
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
 from kubestudy.cli.operator_state import Lease, lease_in
@@ -128,7 +129,8 @@ class Remote:
         Raises:
             ApiError: It cannot be asked, or refuses.
         """
-        return await self._api.read(proxied(service, path))
+        token = os.environ.get(ENV_HISTORY_TOKEN)
+        return await self._api.read(proxied(service, path), {TOKEN_HEADER: token} if token else None)
 
     def _path(self, name: str) -> str:
         return f"{collection(API_VERSION, PLURAL, self.namespace)}/{name}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from kubestudy.api.contract import history_path
+from kubestudy.api.contract import ENV_HISTORY_TOKEN, history_path
 from kubestudy.cli.operator_state import silence
 from kubestudy.cli.remote import Remote, service_of
 from kubestudy.cli.study_output import status_in, why
@@ -54,6 +54,11 @@ async def _journal(remote: Remote, body: Mapping[str, Any]) -> bytes:
         # The API server's own answer has a reason, the operator's is a plain text.
         raise (_no_operator(service, error) if error.reason else _nothing_kept(body)) from error
     except ApiError as error:
+        if error.status == HTTPStatus.UNAUTHORIZED and not error.reason:  # the operator's own answer
+            raise StudyError(
+                f"the operator wants its token: set {ENV_HISTORY_TOKEN} to what its administrator has in the file of"
+                " KUBESTUDY_HISTORY_TOKEN_FILE; or name the storage with --storage"
+            ) from error
         if error.status != HTTPStatus.FORBIDDEN:
             raise _no_operator(service, error) from error
         raise StudyError(

@@ -175,14 +175,27 @@ class KubeApi:
         if not answer.get("kind"):
             raise UnreachableError(0, "", f"the answer to the deletion of {path} is no object of the API server's")
 
-    async def read(self, path: str) -> bytes:
-        """Return what a Service behind the API server's proxy answers.
+    async def read(self, path: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """Return what a Service behind the API server's proxy answers; ask again a few times where it is busy.
+
+        Args:
+            path: The path, the proxy's part of it included.
+            headers: More headers, for the Service.
 
         Raises:
             ApiError: It cannot be asked, or refuses.
         """
         url = self._configuration.host + path
-        return await self._once("GET", url, path, None, "application/json", _READ_SECONDS, HISTORY_BYTES.value)
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._once(
+                    "GET", url, path, None, "application/json", _READ_SECONDS, HISTORY_BYTES.value, headers
+                )
+            except UnreachableError as error:
+                if error.status != HTTPStatus.TOO_MANY_REQUESTS or attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(max(_BACKOFF.after(attempt + 1), error.retry_after))
+        raise AssertionError("unreachable")
 
     async def request(
         self,
@@ -220,8 +233,14 @@ class KubeApi:
         content_type: str,
         timeout: float = REQUEST_SECONDS,
         most: int | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> bytes:
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": _USER_AGENT}
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type,
+            "User-Agent": _USER_AGENT,
+            **(more or {}),
+        }
         began = time.monotonic()
         status = 0
         try:

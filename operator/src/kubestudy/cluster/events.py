@@ -19,7 +19,7 @@ from typing import Any
 
 from kubestudy.api.reasons import Ended, Told
 from kubestudy.api.study import API_VERSION, KIND
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, collection
 from kubestudy.cluster.jobs import Owner
 from kubestudy.study.ports import Event
@@ -206,7 +206,7 @@ def event_body(owner: Owner, event: Event, at: int, others: int = 0) -> dict[str
 
 def _cut(message: str) -> str:
     """Shorten a message to what the API server takes, which counts bytes."""
-    line = shorten(message, _MESSAGE_BYTES)
+    line = clean(message, _MESSAGE_BYTES)
     while len(line.encode()) > _MESSAGE_BYTES:
-        line = shorten(line, len(line) * 9 // 10)
+        line = clean(line, len(line) * 9 // 10)
     return line

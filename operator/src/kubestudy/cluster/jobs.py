@@ -115,7 +115,7 @@ def _equip(container: dict[str, Any], owner: Owner, spec: StudySpec, trial: Sugg
         trial,
         message=container.get("terminationMessagePath") or _DEFAULT_MESSAGE_PATH,
         checkpoint=None if checkpoints is None else f"{checkpoints.rstrip('/')}/{name}",
-        address="0.0.0.0",
+        address="0.0.0.0",  # noqa: S104  (of its own pod)
         port=port,
     )
     written = [variable for variable in container.get("env") or [] if variable.get("name") not in known]

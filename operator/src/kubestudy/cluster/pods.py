@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from kubestudy.api.limits import POD_CONTAINERS, POD_MESSAGES, STATUS_TEXT, STATUS_WORD
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.cluster.scheduling import in_short, never_fits
 from kubestudy.cluster.timestamps import unix
 
@@ -159,7 +159,7 @@ def _cut(text: Any) -> str | None:
 
 
 def _word(text: Any) -> str | None:
-    return None if text is None else str(text)[: STATUS_WORD.value]
+    return None if text is None else clean(str(text), STATUS_WORD.value)
 
 
 def _address(text: Any) -> str | None:
@@ -213,13 +213,13 @@ def _why_waiting(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         said = _cut(scheduled.get("message")) or ""
-        return f"{_word(scheduled.get('reason')) or 'Unschedulable'}: {shorten(in_short(said))}", never_fits(said)
+        return f"{_word(scheduled.get('reason')) or 'Unschedulable'}: {clean(in_short(said))}", never_fits(said)
     for group in ("initContainerStatuses", "containerStatuses"):
         for container in (status.get(group) or [])[: POD_CONTAINERS.value]:
             waiting = (container.get("state") or {}).get("waiting") or {}
             reason = _word(waiting.get("reason"))
             if reason and reason not in _STARTING:
-                said = shorten(_cut(waiting.get("message")) or "")
+                said = clean(_cut(waiting.get("message")) or "")
                 return f"{reason} (container {_word(container['name'])}): {said}", False
     return None, False
 

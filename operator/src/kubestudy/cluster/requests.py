@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from kubestudy.api.reasons import Hindrance
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import ApiError, UnreachableError
 from kubestudy.planning.backoff import Backoff
 from kubestudy.study.trial import Wait, WaitKind
@@ -104,7 +104,7 @@ def hindrance_of(what: str, error: ApiError) -> Wait:
         what: What was requested.
         error: The refusal.
     """
-    message = f"cannot {what}: {shorten(str(error), 1000)}"
+    message = f"cannot {what}: {clean(str(error), 1000)}"
     if isinstance(error, UnreachableError):
         return Wait(WaitKind.REFUSED, message, Hindrance.API_SERVER)
     if error.over_quota:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -26,6 +26,8 @@ PATCH_SECONDS = 1.0
 # All studies together: the API server validates each object whole, which costs it some milliseconds.
 PATCHES_A_SECOND = 10.0
 TIME_SECONDS = 30.0
+# The field that tells who looks after the study: written beside all else, and no reason to write.
+STAMPED = "operator"
 _BACKOFF = Backoff(first=2 * PATCH_SECONDS, limit=60.0)
 
 
@@ -82,16 +84,26 @@ class StatusWriter:
         api: The API server.
         known: The status as it is there now; what does not differ from it is not written.
         pace: The turns of all studies.
+        stamp: Returns fields that are written beside all else, whenever a status is written; they are no reason to.
     """
 
-    def __init__(self, owner: Owner, api: KubeApi, known: Mapping[str, Any] | None, pace: Pace) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        api: KubeApi,
+        known: Mapping[str, Any] | None,
+        pace: Pace,
+        stamp: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self._stamp = stamp
+        self._renewing = False
         self._pace = pace
         self._written_at = 0.0
         self._closing = False
         self._path = f"{collection(API_VERSION, PLURAL, owner.namespace)}/{owner.name}/status"
         self._uid = owner.uid
         self._api = api
-        self._written: Mapping[str, Any] = known or {}
+        self._written: Mapping[str, Any] = _unstamped(known or {})
         self._wanted: Mapping[str, Any] = self._written
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -99,14 +111,34 @@ class StatusWriter:
 
     def want(self, status: StudyStatus) -> None:
         """Take a newer status; it is written soon."""
-        self._wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if (how := urgency(self._written, self._wanted)) is not Urgency.NONE:
-            if how is not Urgency.TIME:
-                self._news.set()
-            if how is Urgency.STATE:
-                self._urgent.set()
-            if self._task is None or self._task.done():
-                self._task = asyncio.create_task(self._write())
+        self._wanted = _unstamped(status.model_dump(mode="json", by_alias=True, exclude_none=True))
+        self._write_soon()
+
+    def renew(self) -> None:
+        """Write the stamp, even where nothing else is new."""
+        self._renewing = True
+        self._write_soon()
+
+    async def start_over(self, known: Mapping[str, Any]) -> None:
+        """Give up what is to be written; from now on the status is known to be as given."""
+        await self.close()
+        self._renewing = False
+        self._written = self._wanted = _unstamped(known)
+
+    def _write_soon(self) -> None:
+        how = self._urgency()
+        if how is Urgency.NONE:
+            return
+        if how is not Urgency.TIME:
+            self._news.set()
+        if how is Urgency.STATE:
+            self._urgent.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write())
+
+    def _urgency(self) -> Urgency:
+        least = Urgency.COUNTS if self._renewing else Urgency.NONE
+        return max(least, urgency(self._written, self._wanted))
 
     async def flush(self, seconds: float) -> None:
         """Wait until the newest status is written, a limited time; time that passed alone is left out."""
@@ -124,7 +156,7 @@ class StatusWriter:
 
     async def _write(self) -> None:
         failures = 0
-        while (how := urgency(self._written, self._wanted)) is not Urgency.NONE:
+        while (how := self._urgency()) is not Urgency.NONE:
             if how is Urgency.TIME:
                 if self._closing:
                     return
@@ -151,8 +183,10 @@ class StatusWriter:
 
     async def _patch(self, wanted: Mapping[str, Any]) -> bool:
         """Write a status; return whether the study is still there."""
+        self._renewing = False
+        changes = {**self._changes(wanted), **self._stamp()}
         try:
-            await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": self._changes(wanted)})
+            await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": changes})
         except NotFoundError:
             return False
         except ConflictError:
@@ -163,6 +197,11 @@ class StatusWriter:
     def _changes(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return a merge patch: the fields that are new or differ, and null for those that went."""
         return merge_patch(self._written, wanted)
+
+
+def _unstamped(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a status without what is stamped on it whenever it is written."""
+    return {key: value for key, value in status.items() if key != STAMPED}
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

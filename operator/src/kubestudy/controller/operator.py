@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import time
+from pathlib import Path
 
 from kubestudy.api.crd import NAME as CRD_NAME
 from kubestudy.api.crd import PLURAL
@@ -14,7 +15,7 @@ from kubestudy.api.study import API_VERSION
 from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.fence import Fence
-from kubestudy.controller.history_endpoint import history_routes
+from kubestudy.controller.history_endpoint import Histories, history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
 from kubestudy.controller.listing import fill, list_studies
@@ -29,12 +30,14 @@ from kubestudy.metrics.own import OperatorMetrics
 from kubestudy.metrics.server import PrometheusServer
 from kubestudy.search.archive import Archive
 from kubestudy.search.search import hush_optuna
+from kubestudy.study.ports import StudyError
 
 log = logging.getLogger(__name__)
 
 _LAG_SECONDS = 1.0
 _CRD_SECONDS = 5.0
 _BEAT_SECONDS = 30.0
+_STORAGE_SECONDS = 10.0
 
 
 async def operate(settings: Settings) -> bool:
@@ -63,19 +66,21 @@ async def operate(settings: Settings) -> bool:
     quarantine.crowd = lambda: pool.waiting
     services = Services(
         api, Cache(), archive, metrics, {}, settings.service, prometheus, settling, settings.gpu_shares,
-        pool=pool, quarantine=quarantine, confined=settings.confined,
+        pool=pool, quarantine=quarantine, name=settings.operator_name, confined=settings.confined,
     )  # fmt: skip
     registry = Registry(services, settings.namespaces)
     health = Health(services.heartbeats)
+    histories = Histories(archive, registry.live, settings.history_token_file)
     async with contextlib.AsyncExitStack() as ends:
         ends.push_async_callback(api.close)
+        ends.push_async_callback(histories.close)
         ends.push_async_callback(services.scraper.close)
         if prometheus is not None:
             ends.push_async_callback(prometheus.close)
         for port, routes, flag in (
             (settings.health_port, health_routes(health, metrics, services.pool), "--health-port"),
             # A port of its own: roles on a service's proxy tell ports apart, not paths.
-            (settings.history_port, history_routes(archive, registry.live), "--history-port"),
+            (settings.history_port, history_routes(histories), "--history-port"),
         ):
             ends.push_async_callback((await serve(settings.health_address, port, routes, flag)).cleanup)
         lag = asyncio.create_task(_watch_lag(metrics))
@@ -117,6 +122,7 @@ async def _work(
     flush = True
     services.quarantine.begin()
     try:
+        await _find_out(settings, services)
         # The cache keeps what belongs to studies that are known, and a run begins with what the cache holds.
         for body in await list_studies(services.api, settings.namespaces):
             services.cache.look_after(study_key(body))
@@ -149,6 +155,26 @@ async def _work(
             raise error
 
 
+async def _find_out(settings: Settings, services: Services) -> None:
+    """Find out whose the cluster and the storage are, as far as that can be had; nothing waits for it for long."""
+    try:
+        await asyncio.wait_for(services.know_storage(), _STORAGE_SECONDS)
+    except (StudyError, TimeoutError) as error:
+        # Each study says so, and tries again.
+        log.warning("the storage's identity is not known yet: %s", str(error) or "the storage does not answer")
+    if settings.namespaces and isinstance(settings.storage_place, Path):
+        return  # it has no right outside of its namespaces, and needs none: the folder is its own
+    try:
+        found = await services.api.get(f"{collection('v1', 'namespaces')}/kube-system")
+        services.known.cluster = str(found["metadata"]["uid"])
+    except (ApiError, KeyError) as error:
+        log.warning(
+            "the cluster's identity, the uid of the namespace kube-system, cannot be read: %s; in a database the"
+            " histories of studies that were deleted while no operator ran stay (kubestudy history purge)",
+            error,
+        )
+
+
 async def _wait_for_crd(settings: Settings, api: KubeApi, stop: asyncio.Event) -> None:
     """Wait until the CRD is installed: kopf would look for it only once."""
     while not stop.is_set():
@@ -178,9 +204,10 @@ async def _resync(settings: Settings, services: Services, registry: Registry) ->
 
 
 async def _watch_beats(health: Health, registry: Registry) -> None:
-    """Say of each study whose loop does not turn that it does not; the others have nothing to do with it."""
+    """Look at all studies now and then: say of those whose loop does not turn that it does not, renew custodies."""
     while True:
         await asyncio.sleep(_BEAT_SECONDS)
+        registry.renew()
         for uid in health.stale():
             registry.stalled(uid)
 

@@ -12,6 +12,7 @@ from kubestudy.cluster.trial_objects import StudyKey
 from kubestudy.controller.log_lines import about
 from kubestudy.controller.services import Services
 from kubestudy.controller.study_controller import StudyController
+from kubestudy.search.archive import Record
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial
 
@@ -63,6 +64,11 @@ class Registry:
         known = self._lives.get(uid)
         return None if known is None else known[0].live
 
+    def renew(self) -> None:
+        """Say of each study that is not over that this operator looks after it, where it is time to."""
+        for life, _ in self._lives.values():
+            life.renew()
+
     def stalled(self, uid: str) -> None:
         """A study's loop does not turn."""
         known = self._lives.get(uid)
@@ -98,15 +104,26 @@ class Registry:
         """Delete the histories of studies that were deleted while no operator ran, where they were to go."""
         archive, pool = self._services.archive, self._services.pool
         try:
-            for record in await pool.call(_HISTORIES, lambda: list(archive.records()), _HISTORIES_SECONDS):
-                # Another operator may keep its studies in the same place.
-                ours = not self._namespaces or record.namespace in self._namespaces
-                if ours and record.history == "Delete" and record.uid not in self._lives:
-                    with about(record.namespace, record.name):
-                        log.info("deleting the history of the study, which is gone")
-                    await pool.call(_HISTORIES, partial(archive.delete, record))
+            kept = await pool.call(_HISTORIES, lambda: list(archive.records()), _HISTORIES_SECONDS)
+            gone = [r for r in kept if r.history == "Delete" and r.uid not in self._lives and self._is_ours(r)]
+            for record in gone:
+                with about(record.namespace, record.name):
+                    log.info("deleting the history of the study, which is gone")
+                await pool.call(_HISTORIES, partial(archive.delete, record))
         except StudyError as error:
             log.warning("the histories of deleted studies stay for now: %s", error)
+
+    def _is_ours(self, record: Record) -> bool:
+        """Tell whether a history is of a study that this operator would see: others may keep theirs in the same place.
+
+        A folder is taken for one cluster's as long as its records name none; a database never is.
+        """
+        if self._namespaces and record.namespace not in self._namespaces:
+            return False
+        cluster = self._services.cluster
+        if self._services.archive.journal(record) is None:
+            return bool(cluster) and record.is_of(cluster)
+        return not record.cluster or record.is_of(cluster)
 
     async def close(self, *, flush: bool) -> None:
         """End all lives; their trials go on.

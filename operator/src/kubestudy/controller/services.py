@@ -18,6 +18,19 @@ from kubestudy.search.archive import Archive, Record
 from kubestudy.study.steady import steady_clock
 
 
+@dataclass(slots=True)
+class Known:
+    """What an operator finds out once, and need not know from its start: a storage may be away then.
+
+    Attributes:
+        storage: The storage's identity; empty until it is known.
+        cluster: The cluster's identity; empty where it is not known.
+    """
+
+    storage: str = ""
+    cluster: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What all studies of an operator share.
@@ -36,8 +49,8 @@ class Services:
         clock: Unix time that never goes back.
         pool: The threads in which storages are opened, trials asked for and told.
         quarantine: The studies that the operator was killed over.
-        storage: The storage's identity; empty where it is not known.
-        cluster: The cluster's identity, the uid of the namespace kube-system; empty where it may not be read.
+        name: What tells this operator from others of the cluster: its Lease, as namespace/name.
+        known: What was found out of the storage and the cluster.
         confined: Whether expressions read series of their study's namespace alone.
         scraper: What reads running trials where there is no Prometheus.
     """
@@ -55,10 +68,29 @@ class Services:
     clock: Callable[[], float] = field(default_factory=steady_clock)
     pool: WorkPool = field(default_factory=WorkPool)
     quarantine: Quarantine = field(default_factory=Quarantine)
-    storage: str = ""
-    cluster: str = ""
+    name: str = ""
+    known: Known = field(default_factory=Known)
     confined: bool = False
     scraper: Scraper = field(default_factory=Scraper)
+
+    @property
+    def storage(self) -> str:
+        """The storage's identity; empty until it is known."""
+        return self.known.storage
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's identity, the uid of its namespace kube-system; empty where that may not be read."""
+        return self.known.cluster
+
+    async def know_storage(self) -> None:
+        """Find out the storage's identity, once.
+
+        Raises:
+            StudyError: The storage cannot be used.
+        """
+        if not self.known.storage:
+            self.known.storage = await self.pool.call("storage", self.archive.identity)
 
     def record(self, namespace: str, name: str, uid: str, history: str) -> Record:
         """Return what the storage knows a study by.
@@ -69,4 +101,4 @@ class Services:
             uid: Its uid.
             history: Retain or Delete: what is to become of it once the study is deleted.
         """
-        return Record(namespace, name, uid, history)
+        return Record(namespace, name, uid, history, self.cluster, self.name)

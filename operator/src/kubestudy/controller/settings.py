@@ -98,7 +98,11 @@ class Settings(BaseSettings):
     history_port: Annotated[
         int, Field(description="Port of studies' histories and living trials; 0 for a free one.", ge=0, le=65535)
     ] = 8082
-    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"
+    history_token_file: Annotated[
+        Path | None,
+        Field(description="A file that holds a token which callers of the history port are to send; none if left out."),
+    ] = None
+    health_address: Annotated[str, Field(description="Address of both ports.")] = "0.0.0.0"  # noqa: S104  (of its own pod)
     service: Annotated[
         str | None,
         Field(

@@ -17,6 +17,7 @@ from typing import Any, assert_never
 from kubestudy.api.reasons import Hindrance
 from kubestudy.cluster.api import ApiError
 from kubestudy.controller.admission import admit, history_policy, internal_error, owner_of
+from kubestudy.controller.custody import StudyCustody
 from kubestudy.controller.inbox import Inbox, Version
 from kubestudy.controller.log_lines import about
 from kubestudy.controller.reporting import StudyReporter
@@ -31,6 +32,7 @@ from kubestudy.controller.study_states import (
     Elapsed,
     Ended,
     Fact,
+    Freed,
     Judged,
     Postponed,
     Renew,
@@ -39,16 +41,21 @@ from kubestudy.controller.study_states import (
     Running,
     State,
     Suspect,
+    TakenAway,
     TellRejected,
     TellTrouble,
+    Waiting,
+    Yield,
+    Yielding,
     begin,
     due,
     hindrance,
     step,
     takes_changes,
 )
-from kubestudy.controller.verdicts import Admitted, Runnable, Verdict
+from kubestudy.controller.verdicts import Admitted, Delayed, Runnable, Verdict, Yielded
 from kubestudy.controller.work_pool import StuckError
+from kubestudy.planning.custody import Theirs
 from kubestudy.search.archive import Record
 from kubestudy.study.ports import StudyError, Trouble
 from kubestudy.study.view import LiveTrial
@@ -74,7 +81,8 @@ class StudyController:
         self._inbox = Inbox(body, self._wake.set)
         owner = owner_of(body)
         self.namespace, self.name, self._uid = owner.namespace, owner.name, owner.uid
-        self._reporter = StudyReporter(owner, self._inbox.newest, services)
+        self._custody = StudyCustody(owner, services, body)
+        self._reporter = StudyReporter(owner, self._inbox.newest, services, self._custody)
         self._admission: asyncio.Task[Verdict] | None = None
         self._run: StudyRun | None = None
         self._running: asyncio.Task[Ended | Broke] | None = None
@@ -91,8 +99,15 @@ class StudyController:
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the object."""
+        self._custody.see(body)
+        self._wake.set()
         if self._inbox.put(body):
             self._reporter.take(self._inbox.newest)
+
+    def renew(self) -> None:
+        """Say again that this operator looks after the study, where it is time to."""
+        with about(self.namespace, self.name):
+            self._reporter.renew()
 
     def stalled(self) -> None:
         """Say that the study's loop does not turn; what it shows next takes that back."""
@@ -136,7 +151,7 @@ class StudyController:
         await self._reporter.close()
         self._reporter.gone()
         self._services.quarantine.over(self._uid)
-        if self.record.history == "Delete":
+        if self.record.history == "Delete" and self._custody.may_tell_of_end:
             await self._services.pool.call(self._uid, partial(self._services.archive.delete, self.record))
 
     # --- the task --------------------------------------------------------------------------------------------------
@@ -172,6 +187,13 @@ class StudyController:
                     await self._wake.wait()
 
     def _seen(self, state: State) -> Fact | None:
+        if isinstance(state, Yielding):
+            if self._custody.is_free:
+                return Freed()
+        elif self._custody.held and (theirs := self._custody.taken_away) is not None:
+            if not isinstance(state, Waiting):
+                return TakenAway(theirs)
+            self._custody.held = False  # nothing is done for it anyway
         if self._running is not None and self._running.done():
             ended, self._running, self._run = self._running.result(), None, None
             return ended
@@ -199,16 +221,31 @@ class StudyController:
             case TellTrouble(why):
                 log.warning("%s: %s", why.reason, why.message)
                 self._reporter.troubled(why)
+            case Yield(to):
+                await self._halt()
+                await self._reporter.yielded(to)
             case _:
                 assert_never(request)
 
     async def _admit(self, version: Version, runs: Runnable | None, *, begun: bool) -> Verdict:
-        """Admit a version; of a study that the operator was killed over, when its turn has come."""
+        """Admit a version, if the study is this operator's; one that it was killed over when its turn has come."""
         await self._services.quarantine.enter(self._uid)
-        verdict = await admit(version, self._services, runs, begun=begun)
+        verdict = await self._take() or await admit(version, self._services, runs, begun=begun)
         if not isinstance(verdict, Admitted):
             self._services.quarantine.left(self._uid)
         return verdict
+
+    async def _take(self) -> Verdict | None:
+        """See to it that this operator looks after the study; return what is in the way of that, if anything."""
+        try:
+            taken = await self._custody.take()
+        except ApiError as error:
+            return Delayed(Trouble(Hindrance.API_SERVER, str(error)))
+        if isinstance(taken, Theirs):
+            return Yielded(taken)
+        if taken.status is not None:
+            await self._reporter.took_over(taken.status, taken.before)
+        return None
 
     def _own_task(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

@@ -78,6 +78,7 @@ class StudyRun:
 
     async def _open(self) -> OptunaSearch:
         archive = self._services.archive
+        await self._services.know_storage()
         search = await self._worker.call(partial(archive.open, self._record, self.runnable.study.spec))
         if self._reporter.trials and not search.asked:
             raise StudyError(

@@ -1,8 +1,9 @@
 """The states of a study's life in a cluster, and what leads from one to the next. Pure.
 
 A study is admitted, runs, and waits for a change once its run is over; whatever is in the way lets it back off and try
-again. While it runs, a changed spec is admitted beside the run: only one that is valid takes the old one's place.
-`StudyController` does what is asked for here, and tells what came of it.
+again. Where another operator looks after it, it is left alone. While it runs, a changed spec is admitted beside the
+run: only one that is valid takes the old one's place. `StudyController` does what is asked for here, and tells what
+came of it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass, replace
 
 from kubestudy.api.reasons import Hindrance
 from kubestudy.controller.inbox import Version
-from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict
+from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict, Yielded
 from kubestudy.planning.backoff import Backoff
+from kubestudy.planning.custody import Theirs
 from kubestudy.study.ports import Trouble
 
 BACKOFF = Backoff(first=2.0, limit=120.0)
+# How often a study that another operator looks after is looked at, for one that has let go of it, and to say so again.
+YIELD_SECONDS = 10.0
 
 # --- a change while the study runs ------------------------------------------------------------------------------------
 
@@ -92,7 +96,15 @@ class BackingOff:
     until: float
 
 
-State = Admitting | Running | Waiting | BackingOff
+@dataclass(frozen=True, slots=True)
+class Yielding:
+    """Another operator looks after the study; it is looked at again at a time. A newer version waits with it."""
+
+    version: Version
+    until: float
+
+
+State = Admitting | Running | Waiting | BackingOff | Yielding
 
 # --- what happens -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +142,19 @@ class Elapsed:
     """The time has come that was waited for."""
 
 
-Fact = Changed | Judged | Ended | Broke | Elapsed
+@dataclass(frozen=True, slots=True)
+class TakenAway:
+    """Another operator looks after the study by now."""
+
+    to: Theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """Nobody looks after the study any more."""
+
+
+Fact = Changed | Judged | Ended | Broke | Elapsed | TakenAway | Freed
 
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
@@ -171,7 +195,14 @@ class TellTrouble:
     why: Trouble
 
 
-Request = Admit | Run | Renew | TellRejected | TellTrouble
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Do nothing more for the study, and write nothing more of it, but that another operator looks after it."""
+
+    to: Theirs
+
+
+Request = Admit | Run | Renew | TellRejected | TellTrouble | Yield
 Step = tuple[State, Sequence[Request]]
 
 
@@ -204,6 +235,16 @@ def step(state: State, fact: Fact, now: float) -> Step:
         ValueError: That cannot happen in that state.
     """
     match state, fact:
+        case Waiting() | Yielding(), TakenAway():
+            return state, ()
+        case ((Admitting() | Running() | BackingOff()), TakenAway(to)):
+            return _yield(_version_of(state), to, now)
+        case Yielding(_, until), Changed(version):
+            return Yielding(version, until), ()
+        case Yielding(version), Freed():
+            return _admit(version)
+        case Yielding(version, until), Elapsed():
+            return _admit(version) if now >= until else (state, ())
         case Waiting(), Changed(version):
             return _admit(version)
         case BackingOff(_, failures, _), Changed(version):
@@ -212,15 +253,22 @@ def step(state: State, fact: Fact, now: float) -> Step:
             return _admit(version, failures) if now >= until else (state, ())
         case Admitting(), Judged(verdict):
             return _first_verdict(state, verdict, now)
-        case Running(), Ended(generation):
+        case Running(), _:
+            return _while_running(state, fact, now)
+    raise ValueError(f"{fact} in {state}")
+
+
+def _while_running(state: Running, fact: Fact, now: float) -> Step:
+    match state.change, fact:
+        case _, Ended(generation):
             return _after_end(state, generation)
-        case Running(), Broke(why):
+        case _, Broke(why):
             return _after_break(state, why, now)
-        case Running(change=Checking() as change), Judged(verdict):
+        case Checking() as change, Judged(verdict):
             return _verdict_on_change(state, change, verdict, now)
-        case Running(change=Settled() | Refused() | Postponed()), Changed(version):
+        case Settled() | Refused() | Postponed(), Changed(version):
             return _check(state, version)
-        case Running(change=Postponed(version, failures, until)), Elapsed():
+        case Postponed(version, failures, until), Elapsed():
             return _check(state, version, failures) if now >= until else (state, ())
     raise ValueError(f"{fact} in {state}")
 
@@ -233,7 +281,7 @@ def takes_changes(state: State) -> bool:
 def due(state: State) -> float | None:
     """Return the time from which `Elapsed` leads on; None if time alone does not."""
     match state:
-        case BackingOff(until=until) | Running(change=Postponed(until=until)):
+        case BackingOff(until=until) | Yielding(until=until) | Running(change=Postponed(until=until)):
             return until
     return None
 
@@ -252,6 +300,29 @@ def _admit(version: Version, failures: int = 0) -> Step:
     return Admitting(version, failures), (Admit(version),)
 
 
+def _yield(version: Version, to: Theirs, now: float) -> Step:
+    return Yielding(version, min(to.until, now + YIELD_SECONDS)), (Yield(to),)
+
+
+def _while_yielding(state: Yielding, fact: Fact, now: float) -> Step:
+    match fact:
+        case Changed(version):
+            return Yielding(version, state.until), ()
+        case Freed():
+            return _admit(state.version)
+        case Elapsed():
+            return _admit(state.version) if now >= state.until else (state, ())
+    raise ValueError(f"{fact} in {state}")
+
+
+def _version_of(state: Admitting | Running | BackingOff) -> Version:
+    """Return the newest version that a state knows of."""
+    match state:
+        case Running(change=Checking(version=version) | Refused(version=version) | Postponed(version=version)):
+            return version
+    return state.version
+
+
 def _back_off(version: Version, failures: int, why: Trouble, now: float) -> Step:
     return BackingOff(version, failures, now + BACKOFF.after(failures)), (TellTrouble(why),)
 
@@ -264,6 +335,8 @@ def _first_verdict(state: Admitting, verdict: Verdict, now: float) -> Step:
             return Waiting(state.version.generation), (TellRejected(state.version, why),)
         case Delayed(why):
             return _back_off(state.version, state.failures + 1, why, now)
+        case Yielded(to):
+            return _yield(state.version, to, now)
 
 
 def _check(state: Running, version: Version, failures: int = 0) -> Step:
@@ -282,6 +355,8 @@ def _verdict_on_change(state: Running, change: Checking, verdict: Verdict, now: 
             failures = change.failures + 1
             until = now + BACKOFF.after(failures)
             return replace(state, change=Postponed(change.version, failures, until, why)), (TellTrouble(why),)
+        case Yielded(to):
+            return _yield(change.version, to, now)
 
 
 def _after_end(state: Running, generation: int) -> Step:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kubestudy.api.study import HyperparameterStudy
 from kubestudy.cluster.jobs import Owner
+from kubestudy.planning.custody import Theirs
 from kubestudy.study.ports import ExpressionEvaluator, Trouble
 
 
@@ -49,4 +50,11 @@ class Delayed:
     why: Trouble
 
 
-Verdict = Admitted | Rejected | Delayed
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """Another operator looks after the study."""
+
+    to: Theirs
+
+
+Verdict = Admitted | Rejected | Delayed | Yielded

@@ -7,6 +7,7 @@ create/update handlers would), so deletion never waits for the operator.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Collection, Iterator, Sequence
@@ -18,18 +19,31 @@ from kubestudy.api.contract import LABEL_STUDY_UID
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.limits import WATCH_PAGE
 from kubestudy.api.study import GROUP, VERSION
+from kubestudy.api.text import clean
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.registry import Registry
+from kubestudy.planning.backoff import Backoff
+
+log = logging.getLogger(__name__)
 
 _SERVER_SECONDS = 300  # a whole number: it goes into the URL as it is
 _MARGIN_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 30.0
+# Watches that lasted so long were no failure.
+_LASTING_SECONDS = 60.0
+# How long kopf may take for an end in order, and how often what is left of it is told to end after that.
+_END_SECONDS = 3.0
+_CANCELLATIONS = 5
+_BACKOFF = Backoff(first=1.0, limit=30.0)
 
 
 async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequence[str], stop: asyncio.Event) -> None:
     """Watch studies, Jobs and pods until told to stop.
+
+    Watches that end, for kopf takes an answer that it cannot read for the end of everything, are begun again; studies
+    go on meanwhile, and the regular look at everything makes up for what was missed.
 
     Args:
         api: The API server, whose address and credentials the watches use too.
@@ -38,6 +52,46 @@ async def watch(api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequ
         namespaces: Where; empty for everywhere.
         stop: Set to stop.
     """
+    failures, loop, stopping = 0, asyncio.get_running_loop(), asyncio.create_task(stop.wait())
+    try:
+        while True:
+            began, watching = loop.time(), asyncio.create_task(_watch_once(api, cache, registry, namespaces, stop))
+            try:
+                await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    await asyncio.wait({watching}, timeout=_END_SECONDS)
+                    return
+                why = (None if watching.cancelled() else watching.exception()) or "they ended"
+            finally:
+                await _end(watching)
+            failures = failures + 1 if loop.time() < began + _LASTING_SECONDS else 1
+            log.warning("the watches are begun again in %.0f s: %s", _BACKOFF.after(failures), clean(repr(why)))
+            await asyncio.wait({stopping}, timeout=_BACKOFF.after(failures))
+    finally:
+        stopping.cancel()
+
+
+async def _end(watching: asyncio.Task[None]) -> None:
+    """End the watches, and whatever is left of kopf: its requests swallow a cancellation now and then."""
+    for _ in range(_CANCELLATIONS):
+        left = {task for task in asyncio.all_tasks() if _is_kopfs(task)} | ({watching} - {asyncio.current_task()})
+        left = {task for task in left if not task.done()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1.0)
+    log.warning("the watches do not end")
+
+
+def _is_kopfs(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and f"{os.sep}kopf{os.sep}" in code.co_filename
+
+
+async def _watch_once(
+    api: KubeApi, cache: Cache, registry: Registry, namespaces: Sequence[str], stop: asyncio.Event
+) -> None:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from kubestudy.api.job import Container
 
 _WORD = re.compile(r"[^\s'\"=:;|&<>()`,$]+")
 _MAX_WORDS = 2000
+_SCRIPTS = frozenset({".py", ".sh"})
 
 
 def named_files(container: Container, folder: Path, command: Sequence[str] = ()) -> dict[str, Path]:
@@ -27,6 +29,19 @@ def named_files(container: Container, folder: Path, command: Sequence[str] = ())
     words = _words([*(command or container.command), *container.args])
     found = {word: folder / word for _, word in zip(range(_MAX_WORDS), words, strict=False) if _is_file(folder / word)}
     return {name: path for name, path in found.items() if _is_inside(path, folder) or not os.access(path, os.X_OK)}
+
+
+def absent_scripts(container: Container, folder: Path, command: Sequence[str] = ()) -> list[str]:
+    """Return the scripts that a container's command and arguments name and that are not on this machine.
+
+    Args:
+        container: The container.
+        folder: Its working directory on this machine.
+        command: What is run instead of its own command, if anything.
+    """
+    texts = (*(command or container.command), *container.args)
+    words = dict.fromkeys(islice((word for text in texts for word in _WORD.findall(text)), _MAX_WORDS))
+    return [word for word in words if Path(word).suffix in _SCRIPTS and not _is_file(folder / word)]
 
 
 def _words(texts: Iterable[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from kubestudy.api.job import Container
 from kubestudy.api.mistakes import warnings_of
 from kubestudy.api.study import StudySpec
-from kubestudy.local.named_files import named_files
+from kubestudy.local.named_files import absent_scripts, named_files
 
 _SCRIPT_BYTES = 1024 * 1024  # a larger file is no script
 
@@ -21,8 +21,9 @@ def program_warnings(spec: StudySpec, folder: Path, command: Sequence[str] = ())
         folder: Where its trials run on this machine.
         command: What they run instead of the container's own command, if anything.
     """
-    scripts = scripts_in(spec.job_template.spec.template.spec.trainer, folder, command)
-    return [str(warning) for warning in warnings_of(spec, scripts, command)]
+    container = spec.job_template.spec.template.spec.trainer
+    scripts, absent = scripts_in(container, folder, command), absent_scripts(container, folder, command)
+    return [str(warning) for warning in warnings_of(spec, scripts, command, absent)]
 
 
 def scripts_in(container: Container, folder: Path, command: Sequence[str] = ()) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from kubestudy.api.expansion import expand
 from kubestudy.api.limits import ANSWER_SERIES, PROMQL_LENGTH
-from kubestudy.api.text import clean, shorten
+from kubestudy.api.text import clean
 from kubestudy.metrics.answers import PrometheusError, Series
 from kubestudy.metrics.promql import PromqlError, problem_in, within_namespace
 from kubestudy.metrics.server import PrometheusServer
@@ -92,7 +92,7 @@ class PrometheusEvaluator:
             sent = expand(text, values)
             problem = problem_in(sent)
             if problem is not None:
-                return f"{problem}; the expression as it would be sent: {shorten(sent, _SENT_LENGTH)}"
+                return f"{problem}; the expression as it would be sent: {clean(sent, _SENT_LENGTH)}"
             try:
                 found = await self._ask(sent, now)
             except PromqlError as error:
@@ -101,8 +101,8 @@ class PrometheusEvaluator:
                 if error.passing:
                     raise
                 return _refusal(error, sent)
-            # Of a trial that never was there may be nothing yet; what is several even so will be several of any trial.
-            if len(found) > 1:
+            # Of a trial that never was there may be nothing yet; what is as many as are looked at will be of any trial.
+            if len(found) >= ANSWER_SERIES.value:
                 return _several(found, sent)
         return None
 
@@ -149,13 +149,13 @@ def one_number(found: list[Series], sent: str) -> float:
     if not found:
         raise MeasureError(
             "NothingMeasured",
-            f"the expression gave nothing over the trial's window: {shorten(sent, _SENT_LENGTH)}",
+            f"the expression gave nothing over the trial's window: {clean(sent, _SENT_LENGTH)}",
             attempts=_EMPTY_ATTEMPTS,
         )
     if len(found) > 1:
         raise MeasureError("ManyValues", _several(found, sent))
     if not math.isfinite(found[0].value):
-        raise MeasureError("NonFiniteMetric", f"the expression gave {found[0].value}: {shorten(sent, _SENT_LENGTH)}")
+        raise MeasureError("NonFiniteMetric", f"the expression gave {found[0].value}: {clean(sent, _SENT_LENGTH)}")
     return found[0].value
 
 
@@ -190,12 +190,12 @@ def _several(found: list[Series], sent: str) -> str:
     count = f"{len(found)} values, or more," if len(found) >= ANSWER_SERIES.value else f"{len(found)} values"
     return (
         f"the expression gave {count} where one is needed, so aggregate them (max, avg, sum):"
-        f" {shorten(sent, _SENT_LENGTH)} ({labels}{more})"
+        f" {clean(sent, _SENT_LENGTH)} ({labels}{more})"
     )
 
 
 def _refusal(error: Exception, sent: str) -> str:
-    return f"{error}; the expression as it was sent: {shorten(sent, _SENT_LENGTH)}"
+    return f"{error}; the expression as it was sent: {clean(sent, _SENT_LENGTH)}"
 
 
 def _labels(series: Series) -> str:

@@ -160,7 +160,7 @@ def _parsed(text: str) -> promql.Expr:
         # A panic of the parser's (offset inf) is no Exception, and its class cannot be imported.
         if not isinstance(error, ValueError | RecursionError) and type(error).__name__ != _PANIC:
             raise
-        raise _UnknownError(f"the expression is not understood: {clean(str(error), _SHOWN)}") from error
+        raise _UnknownError(f"the expression is not understood (parse error: {clean(str(error), _SHOWN)})") from error
 
 
 def _nodes(tree: promql.Expr) -> Iterator[Any]:

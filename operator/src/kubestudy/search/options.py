@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kubestudy.api.algorithms import Algorithm, Bound
 from kubestudy.api.problems import Problem, did_you_mean
-from kubestudy.api.text import shorten
+from kubestudy.api.text import clean
 from kubestudy.search.classes import class_of
 
 _MOST_BITS = 128
@@ -132,7 +132,7 @@ def _shown(value: Any) -> str:
     """Write what a manifest holds, in a line: numbers may be of any length, and so may everything else."""
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
         return "a number of so many digits"
-    return shorten(repr(value), 60) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
+    return clean(repr(value), 60) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
 
 
 def bound_text(bound: Bound) -> str:

@@ -29,6 +29,8 @@ from kubestudy.study.ports import Trouble
 from kubestudy.study.progress import Progress
 from kubestudy.study.trial import Observed, Sample, TrialPhase
 
+# The conditions that whoever looks after a study writes; others are left as they are.
+OWN_CONDITIONS = tuple(kind for kind in ConditionType if kind is not ConditionType.CONTESTED)
 _MESSAGE_LENGTH = 2000
 _TEXT_LENGTH = 256
 
@@ -264,7 +266,7 @@ def failed(study: Metadata, reason: str, message: str, now: float, before: Study
             kind, kind is here, reason if kind is here else here, message if kind is here else "",
             study.generation, now, last,
         )
-        for kind in ConditionType if kind is not ConditionType.DEGRADED
+        for kind in OWN_CONDITIONS if kind is not ConditionType.DEGRADED
     ]  # fmt: skip
     conditions.append(degraded(study.generation, None, now, last))
     return shown.model_copy(
