@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +39,7 @@ def _options() -> argparse.Namespace:
 
 def main() -> int:
     """Run it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended all the same
     os.environ.pop("KUBECONFIG", None)  # the control plane is killed and frozen: it has to be ours
     given = _options()
     hostile = tuple(filter(None, given.hostile.split(",")))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, UnreachableError
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.admission import admit
 from kubestudy.controller.inbox import Version
@@ -90,6 +90,8 @@ def test_claims_count_beside_limits(tmp_path: Path) -> None:
             "spec.jobTemplate.spec.template: odd; mend",
         ),
         (version(), Api(UnreachableError(0, "", "away")), Delayed, "ApiServerUnavailable", "away"),
+        (version(), Api(ApiError(401, "Unauthorized", "who")), Delayed, "ApiServerUnavailable", "who"),
+        (version(), Api(ConflictError(409, "Conflict", "quota")), Delayed, "ApiServerUnavailable", "quota"),
         (version(), Api(KeyError("odd")), Delayed, "InternalError", "KeyError"),
         (
             version(objectives=[{"name": "y", "promql": "up", "goal": "minimize"}]),

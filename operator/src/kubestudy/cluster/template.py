@@ -12,13 +12,15 @@ from kubestudy.cluster.jobs import Owner, job_of
 from kubestudy.study.trial import Suggestion
 
 _LENGTH = 1500
+# A token that is being rotated; a quota that changes at this moment.
+_NOT_ABOUT_IT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT})
 
 
 async def template_problem(owner: Owner, spec: StudySpec, api: KubeApi) -> str | None:
     """Return what the API server has against the template, with the field's path in the study; None if nothing.
 
     Raises:
-        UnreachableError: It does not answer.
+        ApiError: It does not answer, or its answer is not about the template.
     """
     body = job_of(owner, spec, Suggestion(0, {p.name: _any_value(p) for p in spec.parameters}))
     body["metadata"]["generateName"] = body["metadata"].pop("name")[:50] + "-"
@@ -27,6 +29,8 @@ async def template_problem(owner: Owner, spec: StudySpec, api: KubeApi) -> str |
     except UnreachableError:
         raise
     except ApiError as error:
+        if error.status in _NOT_ABOUT_IT:
+            raise
         if error.over_quota or error.status == HTTPStatus.NOT_FOUND:
             return None  # for now; the template is not at fault
         return in_study(str(error))[:_LENGTH]
