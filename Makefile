@@ -121,7 +121,7 @@ audit: setup
 # PyTorch needs beside itself and CUDA. No package index is named in the file, so it serves behind a mirror too.
 lock:
 	$(LOCK) --no-emit-package kubestudy-trainer --extra local --group dev pyproject.toml -o requirements.lock
-	$(LOCK) --extra dashboard pyproject.toml -o operator/requirements.lock
+	$(LOCK) --extra dashboard --extra postgresql pyproject.toml -o operator/requirements.lock
 	$(LOCK) build-requirements.in -o build-requirements.lock
 	$(LOCK) --extra torch trainer-image/pyproject.toml -o trainer-image/requirements.lock
 	$(LOCK) trainer-image/pyproject.toml -o trainer-image/core.lock
