@@ -13,8 +13,6 @@ from kubestudy.api.reasons import Ended as EndReason
 from kubestudy.api.reasons import Hindrance
 from kubestudy.controller.inbox import Inbox, Version
 from kubestudy.controller.study_states import (
-    BACKOFF,
-    YIELD_SECONDS,
     Admit,
     Admitting,
     BackingOff,
@@ -40,12 +38,11 @@ from kubestudy.controller.study_states import (
     Waiting,
     Yield,
     Yielding,
-    begin,
     due,
     hindrance,
-    step,
     takes_changes,
 )
+from kubestudy.controller.study_steps import BACKOFF, YIELD_SECONDS, begin, step
 from kubestudy.controller.verdicts import Admitted, Delayed, Rejected, Runnable, Verdict, Yielded
 from kubestudy.planning.custody import Custody, Theirs
 from kubestudy.study.ports import Trouble

@@ -24,7 +24,6 @@ from kubestudy.controller.reporting import StudyReporter
 from kubestudy.controller.services import Services
 from kubestudy.controller.study_run import StudyRun
 from kubestudy.controller.study_states import (
-    BACKOFF,
     Admit,
     BackingOff,
     Broke,
@@ -47,12 +46,11 @@ from kubestudy.controller.study_states import (
     Waiting,
     Yield,
     Yielding,
-    begin,
     due,
     hindrance,
-    step,
     takes_changes,
 )
+from kubestudy.controller.study_steps import BACKOFF, begin, step
 from kubestudy.controller.verdicts import Admitted, Delayed, Runnable, Verdict, Yielded
 from kubestudy.controller.work_pool import StuckError
 from kubestudy.planning.custody import Theirs

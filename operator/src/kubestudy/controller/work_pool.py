@@ -15,15 +15,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from kubestudy.api.limits import SEARCH_CALL_SECONDS, SEARCH_SLOW_SECONDS, SEARCH_SPARE_THREADS, SEARCH_THREADS
+from kubestudy.controller.work_thread import Call, WorkThread
 from kubestudy.study.ports import StudyError
 
 log = logging.getLogger(__name__)
@@ -77,47 +76,6 @@ class PoolLimits:
     seconds: float = SEARCH_CALL_SECONDS.value
 
 
-@dataclass(eq=False, slots=True)
-class _Call:
-    key: str
-    work: Callable[[], Any]
-    future: asyncio.Future[Any]
-    seconds: float
-    began: float = 0.0
-    slow: bool = False
-    stuck: bool = False
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
-
-
-class _Thread:
-    """One thread, which runs what it is handed.
-
-    Args:
-        slot: Its number.
-        done: Told, in the thread, of each call what it came to.
-    """
-
-    def __init__(self, slot: int, name: str, done: Callable[[_Thread, _Call, Any, BaseException | None], None]) -> None:
-        self.slot = slot
-        self._done = done
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name=f"{name}-{slot}", daemon=True).start()
-
-    def hand(self, call: _Call | None) -> None:
-        """Hand it a call; None ends it."""
-        self._calls.put(call)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            result, error = None, None
-            try:
-                result = call.work()
-            except BaseException as raised:
-                error = raised
-            self._done(self, call, result, error)
-            del call, result, error  # nothing of a study is kept until the next call comes
-
-
 class WorkPool:
     """The pool.
 
@@ -134,11 +92,11 @@ class WorkPool:
         self._noting: Noting = noting or NotNoting()
         self._limits = limits or PoolLimits()
         self._name = name
-        self._idle: list[_Thread] = []
+        self._idle: list[WorkThread] = []
         self._count = 0
-        self._waiting: dict[str, deque[_Call]] = {}
+        self._waiting: dict[str, deque[Call]] = {}
         self._turns: deque[str] = deque()
-        self._working: dict[str, tuple[_Thread, _Call]] = {}
+        self._working: dict[str, tuple[WorkThread, Call]] = {}
         self._closed = False
         self._newest_return = self._last_return = 0.0
         self.exhausted = asyncio.Event()
@@ -176,7 +134,7 @@ class WorkPool:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()  # by which log lines know their study
         limit = self._limits.seconds if seconds is None else seconds
-        call = _Call(key, partial(context.run, work), loop.create_future(), limit)
+        call = Call(key, partial(context.run, work), loop.create_future(), limit)
         self._waiting.setdefault(key, deque()).append(call)
         if key not in self._working and key not in self._turns:
             self._turns.append(key)
@@ -227,7 +185,7 @@ class WorkPool:
                 continue
             self._begin(thread, call)
 
-    def _free_thread(self) -> _Thread | None:
+    def _free_thread(self) -> WorkThread | None:
         prompt = sum(not call.slow for _, call in self._working.values())
         if prompt >= self._limits.threads:
             return None
@@ -237,15 +195,15 @@ class WorkPool:
             return None
         loop = asyncio.get_running_loop()
 
-        def done(thread: _Thread, call: _Call, result: Any, error: BaseException | None) -> None:
+        def done(thread: WorkThread, call: Call, result: Any, error: BaseException | None) -> None:
             # The loop may be closed: the process is about to end then, and nobody waits.
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._returned, thread, call, result, error)
 
         self._count += 1
-        return _Thread(self._count - 1, self._name, done)
+        return WorkThread(self._count - 1, self._name, done)
 
-    def _begin(self, thread: _Thread, call: _Call) -> None:
+    def _begin(self, thread: WorkThread, call: Call) -> None:
         loop = asyncio.get_running_loop()
         call.began = loop.time()
         call.timers = [
@@ -258,7 +216,7 @@ class WorkPool:
 
     # --- what becomes of a call ------------------------------------------------------------------------------------
 
-    def _returned(self, thread: _Thread, call: _Call, result: Any, error: BaseException | None) -> None:
+    def _returned(self, thread: WorkThread, call: Call, result: Any, error: BaseException | None) -> None:
         _cancel(call.timers)
         now = asyncio.get_running_loop().time()
         self._newest_return, self._last_return = max(self._newest_return, call.began), now
@@ -280,11 +238,11 @@ class WorkPool:
             self._turns.append(call.key)
         self._hand_out()
 
-    def _is_slow(self, call: _Call) -> None:
+    def _is_slow(self, call: Call) -> None:
         call.slow = True
         self._hand_out()
 
-    def _is_stuck(self, call: _Call) -> None:
+    def _is_stuck(self, call: Call) -> None:
         call.slow = call.stuck = True
         error = StuckError(
             f"a call to the study's search did not come back within {call.seconds:.0f} s: options of its sampler that"
@@ -303,7 +261,7 @@ class WorkPool:
         began = sorted(call.began for _, call in self._working.values() if call.stuck)
         return self._newest_return > began[len(began) // 2] or now - self._last_return > _SILENCE_SECONDS
 
-    def _still_stuck(self, call: _Call) -> str:
+    def _still_stuck(self, call: Call) -> str:
         for_now = asyncio.get_running_loop().time() - call.began
         return f"a call to the study's search has not come back for {for_now:.0f} s; the study goes on once it has"
 
