@@ -91,6 +91,7 @@ def test_claims_count_beside_limits(tmp_path: Path) -> None:
         ),
         (version(), Api(UnreachableError(0, "", "away")), Delayed, "ApiServerUnavailable", "away"),
         (version(), Api(ApiError(401, "Unauthorized", "who")), Delayed, "ApiServerUnavailable", "who"),
+        (version(), Api(ApiError(0, "", "the lease is over")), Delayed, "ApiServerUnavailable", "lease"),
         (version(), Api(ConflictError(409, "Conflict", "quota")), Delayed, "ApiServerUnavailable", "quota"),
         (version(), Api(KeyError("odd")), Delayed, "InternalError", "KeyError"),
         (

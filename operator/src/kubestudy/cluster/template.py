@@ -12,8 +12,8 @@ from kubestudy.cluster.jobs import Owner, job_of
 from kubestudy.study.trial import Suggestion
 
 _LENGTH = 1500
-# A token that is being rotated; a quota that changes at this moment.
-_NOT_ABOUT_IT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT})
+# Refusals that are not about the template: a token that is being rotated, a quota that changes at this moment.
+_PASSING = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT})
 
 
 async def template_problem(owner: Owner, spec: StudySpec, api: KubeApi) -> str | None:
@@ -26,11 +26,9 @@ async def template_problem(owner: Owner, spec: StudySpec, api: KubeApi) -> str |
     body["metadata"]["generateName"] = body["metadata"].pop("name")[:50] + "-"
     try:
         await api.create(collection("batch/v1", "jobs", owner.namespace), body, dryRun="All")
-    except UnreachableError:
-        raise
     except ApiError as error:
-        if error.status in _NOT_ABOUT_IT:
-            raise
+        if error.status // 100 != 4 or error.status in _PASSING or isinstance(error, UnreachableError):
+            raise  # the API server does not answer, or the request was not even sent
         if error.over_quota or error.status == HTTPStatus.NOT_FOUND:
             return None  # for now; the template is not at fault
         return in_study(str(error))[:_LENGTH]
