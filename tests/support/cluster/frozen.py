@@ -90,6 +90,7 @@ class Pair:
         recorded: How often the first had been let write to its journal when it was let go on.
         thawed: Unix time of that; None if it never stood still.
         ended: The first one's exit code.
+        stopping: Whether the second one was told to end.
     """
 
     base: Path
@@ -102,6 +103,7 @@ class Pair:
     recorded: int = 0
     thawed: float | None = None
     ended: int | None = None
+    stopping: bool = False
 
     def points(self, who: str) -> int:
         try:
@@ -122,10 +124,9 @@ class Pair:
         if self.second is not None and os.waitpid(self.second, os.WNOHANG)[0]:
             # On a busy machine it may lose its Lease, and is started again, as a pod would be.
             self.second = None if phase == "Complete" and self.first is None else self._start_second()
-        if self.first is None and phase == "Complete" and self.second is not None:
+        if self.first is None and phase == "Complete" and self.second is not None and not self.stopping:
+            self.stopping = True
             os.kill(self.second, signal.SIGTERM)
-            os.waitpid(self.second, 0)
-            self.second = None
         elif self.first is None and phase != "Complete" and self.second is None:
             self.second = self._start_second()
         return self.first is None and self.second is None
