@@ -90,6 +90,7 @@ class Pair:
         recorded: How often the first had been let write to its journal when it was let go on.
         thawed: Unix time of that; None if it never stood still.
         ended: The first one's exit code.
+        stopping: Whether the second one was told to end.
     """
 
     base: Path
@@ -102,6 +103,7 @@ class Pair:
     recorded: int = 0
     thawed: float | None = None
     ended: int | None = None
+    stopping: bool = False
 
     def points(self, who: str) -> int:
         try:
@@ -119,17 +121,24 @@ class Pair:
             return True
         if self.first is not None:
             self._look_at_first(phase)
-        elif phase == "Complete" and self.second is not None:
+        if self.second is not None and os.waitpid(self.second, os.WNOHANG)[0]:
+            # On a busy machine it may lose its Lease, and is started again, as a pod would be.
+            self.second = None if phase == "Complete" and self.first is None else self._start_second()
+        if self.first is None and phase == "Complete" and self.second is not None and not self.stopping:
+            self.stopping = True
             os.kill(self.second, signal.SIGTERM)
-            os.waitpid(self.second, 0)
-            self.second = None
-        return self.first is None and (self.second is None)
+        elif self.first is None and phase != "Complete" and self.second is None:
+            self.second = self._start_second()
+        return self.first is None and self.second is None
+
+    def _start_second(self) -> int:
+        return _fork(self.base, self.leases, self.namespace, -1, "second")
 
     def _look_at_first(self, phase: str) -> None:
         assert self.first is not None
         found, status = os.waitpid(self.first, os.WNOHANG | os.WUNTRACED)
         if found and os.WIFSTOPPED(status):
-            self.second = _fork(self.base, self.leases, self.namespace, -1, "second")
+            self.second = self._start_second()
         elif found:
             self.first, self.ended = None, os.waitstatus_to_exitcode(status)
         elif self.second is None and phase == "Complete":

@@ -14,6 +14,7 @@ from kubernetes.aio import client
 from kubestudy.cluster import api as module
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.fence import Fence, NotLeadingError, boot_clock
+from kubestudy.planning.backoff import Backoff
 from kubestudy.search.archive import Archive, Record
 from kubestudy.search.search import hush_optuna
 from kubestudy.study.outcome import Complete
@@ -76,6 +77,33 @@ def test_what_waited_for_a_connection_is_not_sent_once_the_lease_is_over(monkeyp
             assert server.changes == ["POST", "PUT"]
         finally:
             await other.close()
+            await api.close()
+            await runner.cleanup()
+
+    asyncio.run(scene())
+
+
+def test_a_request_whose_headers_are_ready_is_not_sent_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between headers and body others have their turn: a process may have stood still there."""
+    monkeypatch.setattr(module, "_BACKOFF", Backoff(0.001, 0.001))
+
+    async def scene() -> None:
+        server, fence, asked = Server(), Fence(), 0
+
+        class Late(Fence):
+            def check_request(self) -> None:
+                nonlocal asked
+                asked += 1
+                if asked > 1:
+                    fence.close()
+                fence.check_request()
+
+        api, runner = await serving(server, Late())
+        try:
+            with pytest.raises(NotLeadingError):
+                await api.create("/a", {"some": "body"})
+            assert asked > 1 and not server.changes
+        finally:
             await api.close()
             await runner.cleanup()
 

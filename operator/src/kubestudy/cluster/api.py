@@ -269,17 +269,22 @@ class KubeApi:
 
 
 def _asking(before_change: Callable[[], None]) -> aiohttp.TraceConfig:
-    """Return what makes a session ask before it sends a change.
+    """Return what makes a session ask before it sends a change, after whatever wait for a connection there was.
 
-    The headers go out in the same step: a request may have waited long for a connection before.
+    Headers are held back until there is a body, which every change has: it goes out in the step that asks for it.
     """
 
-    async def look(_session: object, _context: object, sent: aiohttp.TraceRequestHeadersSentParams) -> None:
+    async def look(
+        _session: object,
+        _context: object,
+        sent: aiohttp.TraceRequestHeadersSentParams | aiohttp.TraceRequestChunkSentParams,
+    ) -> None:
         if sent.method != "GET":
             before_change()
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(look)
+    trace.on_request_chunk_sent.append(look)
     return trace
 
 
