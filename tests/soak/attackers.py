@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from soak.endpoints import HOSTILE
 from soak.hostile import KINDS, QUOTA, Attack, Ground, Turns, Victim
-from soak.server import RefusedError, Server
+from soak.server import RefusedError, Server, insist
 from soak.verdict import Spell
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,8 @@ class Attackers:
 
     def _work(self, slot: int) -> None:
         namespace = f"{HOSTILE}-{slot}"
-        with suppress(RefusedError):
-            self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-            self.server.create(QUOTA, namespace)
+        self.server.make_namespace(namespace)
+        insist(lambda: self.server.create(QUOTA, namespace))
         if self._over.wait(slot * self.life / self.slots):
             return
         while not self._over.is_set():

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from soak.faults import Fault, Faults
 from soak.hostile import Victim
 from soak.keeper import Keeper
 from soak.proxy import DisturbingProxy
-from soak.server import COLLECTIONS, STUDIES, RefusedError, Server
+from soak.server import COLLECTIONS, STUDIES, RefusedError, Server, insist
 from soak.tenants import TRIALS_A_SECOND, Planned, honest, idle
 from soak.verdict import Bounds, Phase, Spell, verdict
 from support.cluster import processes, rights
@@ -207,7 +206,7 @@ class Soak:
         attacks = (
             {} if attackers is None else {kind: (made, refused) for kind, (made, refused) in attackers.counts.items()}
         )
-        counted = Counter(str(f.kind) for f in plan)
+        counted = dict(Counter(str(f.kind) for f in plan))
         spells = spells + (attackers.history if attackers is not None else [])
         return Phase(
             name,
@@ -231,11 +230,11 @@ class Soak:
 
     def _make_namespaces(self, planned: Sequence[Planned]) -> None:
         for namespace in sorted({p.namespace for p in planned}):
-            self._server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+            self._server.make_namespace(namespace)
 
     def _create(self, planned: Sequence[Planned]) -> None:
         for p in planned:
-            _insist(lambda p=p: self._server.create(p.manifest, p.namespace))  # type: ignore[misc]
+            insist(lambda p=p: self._server.create(p.manifest, p.namespace))  # type: ignore[misc]
 
     def _victims(self, planned: Sequence[Planned]) -> list[Victim]:
         wanted = {(p.namespace, p.name) for p in planned}
@@ -253,20 +252,6 @@ def _until_ready(keeper: Keeper) -> None:
     until(lambda: keeper.ready() or len(keeper.restarts) > 1, 120, what="a ready operator")
     if not keeper.ready():
         raise processes.ClusterError(f"the operator does not start: {keeper.log.read_text()[-2000:]}")
-
-
-def _insist(act: Callable[[], Any]) -> Any:
-    """Do something that an API server which is away refuses."""
-    for _ in range(60):
-        try:
-            return act()
-        except RefusedError as error:
-            if error.status == HTTPStatus.CONFLICT:
-                return None  # it was carried out, and its answer lost
-            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
-                raise
-            time.sleep(1.0)
-    return act()
 
 
 @dataclass(frozen=True, slots=True)

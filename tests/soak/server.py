@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import urllib3
@@ -75,6 +78,10 @@ class Server:
                 return found
             more = f"&continue={token}"
 
+    def make_namespace(self, name: str) -> None:
+        """Make a namespace, however long it takes."""
+        insist(lambda: self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
+
     def create(self, body: dict[str, Any], namespace: str) -> dict[str, Any]:
         """Create an object of one of the kinds of `COLLECTIONS`."""
         made: dict[str, Any] = self.ask("POST", COLLECTIONS[body["kind"]].format(namespace), body)
@@ -90,3 +97,17 @@ class Server:
 
     def _path(self, body: dict[str, Any], namespace: str) -> str:
         return f"{COLLECTIONS[body['kind']].format(namespace)}/{body['metadata']['name']}"
+
+
+def insist(act: Callable[[], Any]) -> Any:
+    """Do something that an API server which is away refuses."""
+    for _ in range(60):
+        try:
+            return act()
+        except RefusedError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return None  # it was carried out, and its answer lost
+            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise
+            time.sleep(1.0)
+    return act()

@@ -276,7 +276,9 @@ def wrong_with(study: Honest) -> list[str]:
         elif trial.value is None or abs(trial.value - trial.due) > 1e-9:
             wrong.append(f"trial {number} has the value {trial.value} and its program gave {trial.due}")
     for what, counted in (("Jobs were created", study.jobs), ("pods ran", study.pods)):
-        wrong += [f"{counted.get(n, 0)} {what} for trial {n}" for n in range(study.trials) if counted.get(n, 0) != 1]
+        # None at all is no sign: an API server that is killed takes the last second of its audit log with it. A trial
+        # that was told the value of its own program has run.
+        wrong += [f"{count} {what} for trial {n}" for n, count in sorted(counted.items()) if count > 1]
         if more := [n for n in counted if n >= study.trials]:
             wrong.append(f"{what} for trials {_shown(more)} that were not asked for")
     values = [trial.value for trial in study.told.values() if trial.value is not None]
@@ -320,6 +322,8 @@ def wrong_in(phase: Phase, bounds: Bounds) -> list[str]:
             wrong.append(f"{what} is {value:.4g} {unit}, {bound:g} is allowed")
     if not found.samples:
         wrong.append("the operator never answered")
+    if phase.attacks and not any(created for created, _ in phase.attacks.values()):
+        wrong.append("no hostile object was created")
     return [f"{phase.name}: {text}" for text in [*wrong, *phase.told]]
 
 

@@ -47,7 +47,6 @@ def test_all_is_well() -> None:
         (replace(WELL, told={**WELL.told, 0: replace(WELL.told[0], state="FAIL", value=None)}), "trial 0 is FAIL"),
         (replace(WELL, told={**WELL.told, 0: replace(WELL.told[0], due=0.7)}), "has the value 0.5 and its"),
         (replace(WELL, jobs={0: 1, 1: 2}), "2 Jobs were created for trial 1"),
-        (replace(WELL, jobs={0: 1}), "0 Jobs were created for trial 1"),
         (replace(WELL, pods={0: 2, 1: 1}), "2 pods ran for trial 0"),
         (replace(WELL, jobs={0: 1, 1: 1, 5: 1}), "Jobs were created for trials 5 that were not asked for"),
         (replace(WELL, best=0.5), "its status says that 0.5 is the best value, the storage 0.25"),
@@ -78,6 +77,15 @@ def test_a_trial_that_is_lost_doubled_or_told_wrongly_is_found(study: Honest, wo
 def test_an_operator_that_is_late_large_or_silent_is_found(seen: list[Sample], words: str) -> None:
     (wrong,) = verdict([phase(seen=seen)], Bounds())
     assert words in wrong
+
+
+def test_a_phase_without_attacks_is_none_beside_hostile_tenants() -> None:
+    assert verdict([replace(phase(), attacks={"wide": (0, 3)})], Bounds()) == ["beset: no hostile object was created"]
+    assert verdict([replace(phase(), attacks={"wide": (0, 3), "grid": (1, 0)})], Bounds()) == []
+
+
+def test_what_the_audit_log_lost_is_no_sign() -> None:
+    assert verdict([phase(replace(WELL, jobs={0: 1}, pods={}))], Bounds()) == []
 
 
 def test_an_end_that_nobody_ordered_is_found() -> None:
