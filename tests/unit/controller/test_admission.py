@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from kubestudy.api.limits import TEMPLATE_CHECKS
 from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError
 from kubestudy.cluster.cache import Cache
 from kubestudy.controller.admission import admit
@@ -120,3 +121,28 @@ def test_a_template_that_did_not_change_is_not_asked_for_again(tmp_path: Path) -
     changed = admitted(judge(version(2, container=GPUS, suspend=True), api, tmp_path, runs))
     assert (changed.study.spec.suspend, changed.gpus, api.dry_runs) == (True, 1.0, 1)
     assert isinstance(judge(version(3), api, tmp_path, runs), Rejected)
+
+
+def test_many_studies_at_once_ask_the_api_server_in_turns(tmp_path: Path) -> None:
+    asking = most = 0
+
+    class Crowded(Api):
+        async def create(self, path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
+            nonlocal asking, most
+            asking += 1
+            most = max(most, asking)
+            await asyncio.sleep(0.01)
+            asking -= 1
+            return await super().create(path, body, **query)
+
+    async def all_of_them() -> list[Verdict]:
+        api = Crowded()
+        services = Services(cast("KubeApi", api), Cache(), Archive(tmp_path), OperatorMetrics(), {})
+        versions = [version() for _ in range(3 * TEMPLATE_CHECKS.value)]
+        for number, each in enumerate(versions):
+            each.body["metadata"]["uid"] = f"{number:08d}-0000-4000-8000-000000000000"
+        return await asyncio.gather(*(admit(each, services, None, begun=False) for each in versions))
+
+    verdicts = asyncio.run(all_of_them())
+    assert all(isinstance(verdict, Admitted) for verdict in verdicts)
+    assert most <= TEMPLATE_CHECKS.value

@@ -148,6 +148,9 @@ SEARCH_SPARE_THREADS = Limit(
     "threads",
     "where all are stuck, the operator restarts itself in order, and tries these studies last, one at a time",
 )
+TEMPLATE_CHECKS = Limit(
+    "job templates that the API server is asked about at once", 16, "studies", "further ones wait for their turn"
+)
 ASKS_PER_TURN = Limit("trials asked for in one turn of a study", 32, "trials", "the others in its next turns")
 SECONDS_PER_TURN = Limit("asking in one turn of a study", 1, "seconds", "the others in its next turns")
 STEPS_PER_TURN = Limit(

@@ -72,11 +72,12 @@ async def _admit(version: Version, services: Services, runs: Runnable | None, *,
         # Whatever the API server says of it today, a study can still be suspended or get a larger budget.
         gpus = runs.gpus
     else:
-        problem = await template_problem(owner, study.spec, services.api)
-        if problem is not None:
-            why = f"{problem}; mend spec.jobTemplate and apply it again"
-            return Rejected(Trouble(Ended.INVALID_TEMPLATE, why))
-        gpus = await _gpus(owner, study, services)
+        async with services.template_checks:
+            problem = await template_problem(owner, study.spec, services.api)
+            if problem is not None:
+                why = f"{problem}; mend spec.jobTemplate and apply it again"
+                return Rejected(Trouble(Ended.INVALID_TEMPLATE, why))
+            gpus = await _gpus(owner, study, services)
     evaluator: ExpressionEvaluator = NO_EVALUATOR
     if study.spec.expressions:
         found = _evaluator(owner, study.spec, services)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kubestudy.api.gpus import GPU_SHARES
+from kubestudy.api.limits import TEMPLATE_CHECKS
 from kubestudy.cluster.api import KubeApi
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.status_writer import Pace
@@ -53,6 +55,8 @@ class Services:
         known: What was found out of the storage and the cluster.
         confined: Whether expressions read series of their study's namespace alone.
         scraper: What reads running trials where there is no Prometheus.
+        template_checks: The turns in which the API server is asked about job templates: all at once after a start,
+            they would leave it no time for anything else.
     """
 
     api: KubeApi
@@ -72,6 +76,7 @@ class Services:
     known: Known = field(default_factory=Known)
     confined: bool = False
     scraper: Scraper = field(default_factory=Scraper)
+    template_checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEMPLATE_CHECKS.value))
 
     @property
     def storage(self) -> str:
