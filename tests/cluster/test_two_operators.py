@@ -30,7 +30,10 @@ def test_of_two_operators_one_looks_after_a_study_and_the_other_says_so_and_foll
     manifests = [simulated_study(name, run_for="3s", budget={"maxTrials": 30}, parallelism=3) for name in names]
     cluster.apply(*manifests, namespace=namespace)
     until(lambda: all(study.holds("Contested") for study in studies), what="the other operator's word")
-    assert all(study.holds("Progressing") for study in studies)  # the other's conditions stay
+    # The other's conditions stand beside it.
+    until(
+        lambda: all(study.holds("Progressing") and study.holds("Contested") for study in studies), what="both's words"
+    )
     until(lambda: all(study.status["trials"]["complete"] for study in studies), what="complete trials")
     owners = {study.name: study.status["operator"]["name"] for study in studies}
     assert set(owners.values()) <= {f"{namespace}/first", f"{namespace}/second"}

@@ -80,7 +80,7 @@ def test_whatever_is_written_names_who_writes_it() -> None:
         await api.replace(f"{JOBS}/a", {})
         await api.get(f"{JOBS}/a")
 
-    server = Server((200, "{}"))
+    server = Server((200, '{"kind": "Job"}'))
     server.run(scene)
     assert [(verb, query) for verb, query, _ in server.asked] == [
         ("POST", {"fieldManager": "kubestudy", "dryRun": "All"}),
@@ -97,10 +97,10 @@ def test_a_crowded_server_is_asked_again() -> None:
     assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("text", ["<html>sign in</html>", "", "[]"])
+@pytest.mark.parametrize("text", ["<html>sign in</html>", "", "[]", "{}", '{"kind": null}'])
 def test_an_answer_that_is_no_object_is_nobodys_answer(text: str) -> None:
     server = Server((200, text))
-    with pytest.raises(UnreachableError, match="is no JSON object"):
+    with pytest.raises(UnreachableError, match="is none of its objects"):
         server.run(lambda api: api.get(JOBS))
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from kubestudy.api.status import StudyStatus, TrialCounts, Used
 from kubestudy.cluster import status_writer as module
+from kubestudy.cluster.answers import ApiError, ConflictError, UnreachableError
 from kubestudy.cluster.jobs import Owner
 from kubestudy.cluster.status_writer import Pace, StatusWriter, merge_patch
+from kubestudy.planning.backoff import Backoff
 
 
 class Api:
@@ -99,6 +101,36 @@ def test_what_is_left_to_write_is_written_at_the_end() -> None:
         assert time.monotonic() - began < 0.5
         await writing.close()
 
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (ConflictError(409, "Conflict", "the object has been modified; please apply your changes to the latest"), 1),
+        (UnreachableError(0, "", "the API server's answer is none of its objects"), 1),
+        (ConflictError(409, "Conflict", "Precondition failed: UID in precondition: a, UID in object meta: b"), 0),
+    ],
+)
+def test_what_is_not_written_is_written_again_unless_the_study_is_another(
+    answer: ApiError, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(Api):
+        async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+            if not self.patches:
+                await super().patch(path, body)
+                raise answer
+            return await super().patch(path, body)
+
+    async def play() -> None:
+        api = Refusing()
+        writing = writer(api)
+        writing.want(status(3))
+        await writing.flush(2)
+        assert [patch for _, patch in api.patches[1:]] == [api.patches[0][1]] * left
+        await writing.close()
+
+    monkeypatch.setattr(module, "_BACKOFF", Backoff(first=0.05, limit=1.0))
     asyncio.run(play())
 
 

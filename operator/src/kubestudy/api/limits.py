@@ -84,6 +84,7 @@ POD_CONTAINERS = Limit("containers of a pod, injected ones too", 200, "container
 POD_MESSAGES = Limit("termination messages of a pod", 16_384, "characters", "the rest is cut off")
 STATUS_WORD = Limit("a reason in the status of a Job or pod", 200, "characters", "cut off")
 STATUS_TEXT = Limit("any other text in the status of a Job or pod", 4_096, "characters", "cut off")
+EVENT_LENGTH = Limit("an event of a trial's Job or pod", 1_024, "characters", "cut off; Kubernetes cuts it there too")
 TRIAL_PARAMETERS_LENGTH = Limit(
     "a trial's parameters in its Job's environment", 262_144, "characters", "the Job is nobody's"
 )

@@ -72,12 +72,13 @@ def object_in(data: bytes) -> dict[str, Any]:
     """Read an answer.
 
     Raises:
-        UnreachableError: It is no JSON object: it comes from something in front of the API server.
+        UnreachableError: It is no object of an API server's, all of which have a kind: it comes from something in
+            front of it.
     """
     found = _json(data)
-    if isinstance(found, dict):
+    if isinstance(found, dict) and isinstance(found.get("kind"), str):
         return found
-    raise UnreachableError(0, "", f"the API server's answer is no JSON object: {_excerpt(data)!r}")
+    raise UnreachableError(0, "", f"the API server's answer is none of its objects: {_excerpt(data)!r}")
 
 
 def refusal(status: int, data: bytes, headers: Mapping[str, str]) -> ApiError:

@@ -26,6 +26,8 @@ PATCH_SECONDS = 1.0
 # All studies together: the API server validates each object whole, which costs it some milliseconds.
 PATCHES_A_SECOND = 10.0
 TIME_SECONDS = 30.0
+# What the API server says of a write to an object that has another uid by now.
+_OTHER_UID = "UID in precondition"
 # The field that tells who looks after the study: written beside all else, and no reason to write.
 STAMPED = "operator"
 _BACKOFF = Backoff(first=2 * PATCH_SECONDS, limit=60.0)
@@ -189,7 +191,9 @@ class StatusWriter:
             await self._api.patch(self._path, {"metadata": {"uid": self._uid}, "status": changes})
         except NotFoundError:
             return False
-        except ConflictError:
+        except ConflictError as error:
+            if _OTHER_UID not in str(error):
+                raise  # somebody else's write came first; which is no more than a reason to try again
             return False  # another study of this name took its place
         self._written, self._written_at = wanted, time.monotonic()
         return True

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubestudy.api.contract import LABEL_STUDY_UID, LABEL_TRIAL
-from kubestudy.api.limits import TRIAL_PODS
+from kubestudy.api.limits import EVENT_LENGTH, TRIAL_PODS
 from kubestudy.api.study import StudySpec
 from kubestudy.api.text import clean
 from kubestudy.cluster import job_stages
@@ -165,7 +165,10 @@ class TrialRequests:
             log.warning("what events say of a trial that waits cannot be read: %s", error)
             return ()
         newest = sorted(listed, key=_when, reverse=True)
-        return tuple((clean(str(event.get("reason"))), clean(str(event.get("message") or ""))) for event in newest)
+        return tuple(
+            (clean(str(event.get("reason"))), clean(str(event.get("message") or ""), EVENT_LENGTH.value))
+            for event in newest
+        )
 
 
 def _when(event: Mapping[str, Any]) -> str:

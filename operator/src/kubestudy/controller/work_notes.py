@@ -93,7 +93,7 @@ class WorkNotes:
             return Suspects({str(uid): max(1, int(kills)) for uid, kills in kept.items()})
         except FileNotFoundError:
             return Suspects()
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             log.warning("the list of studies that the operator was killed over cannot be read: %s", error)
             return Suspects()
 
