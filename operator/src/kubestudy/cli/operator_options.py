@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -45,8 +45,9 @@ def operator(
 
     In KUBECONFIG's, or in the one whose pod this is.
     """
-    # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.COMPLETED))
+    # A container's first process takes no notice of SIGTERM before it says what to do then; importing takes seconds, and
+    # may swallow an exception that is raised in the middle of it. There is nothing to tidy up yet.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.COMPLETED))
     from kubestudy.cli.operator_command import run_operator
 
     given = {
