@@ -45,7 +45,7 @@ def operator(
 
     In KUBECONFIG's, or in the one whose pod this is.
     """
-    # A container's first process takes no notice of SIGTERM before it says what to do then. Importing takes seconds, and
+    # A container's first process takes no notice of SIGTERM before it says what to do then. Importing takes seconds and
     # may swallow an exception that is raised in the middle; there is nothing to tidy up yet.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.COMPLETED))
     from kubestudy.cli.operator_command import run_operator
