@@ -12,7 +12,7 @@ from soak.report import as_text
 from soak.run import Options, soak
 from soak.verdict import Bounds
 
-# Looking costs the operator time too: its /metrics of a thousand studies take it a quarter of a second.
+# Looking costs the operator time too: its /metrics of a thousand studies take a thread a quarter of a second.
 _OPTIONS = Options(seconds=300, studies=1000, tenants=20, idle=900, every=0, prometheus=False, beset=False, sample=5.0)
 _BOUNDS = Bounds(memory=500.0)
 

@@ -52,6 +52,35 @@ def test_the_history_has_a_port_of_its_own(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_however_many_ask_for_the_metrics_at_once_they_are_made_in_one_thread_and_the_loop_goes_on() -> None:
+    class Slow(OperatorMetrics):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made, self.go = 0, threading.Event()
+
+        def text(self) -> bytes:
+            self.made += 1
+            assert self.go.wait(60)
+            return super().text()
+
+    async def scene() -> None:
+        metrics = Slow()
+        runner = await serve(ADDRESS, 0, health_routes(Health({}), metrics), "--health-port")
+        try:
+            port = runner.addresses[0][1]
+            asked = [asyncio.create_task(_answers(port, "/metrics")) for _ in range(20)]
+            while metrics.made == 0:
+                await asyncio.sleep(0.01)
+            assert await _answers(port, "/healthz") == [200]
+            metrics.go.set()
+            assert await asyncio.gather(*asked) == [[200]] * 20
+            assert metrics.made < 20
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(scene())
+
+
 def test_a_study_whose_loop_does_not_turn_is_no_reason_to_restart_the_operator(tmp_path: Path) -> None:
     async def scene() -> None:
         metrics = OperatorMetrics()
