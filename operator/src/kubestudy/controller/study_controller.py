@@ -215,6 +215,7 @@ class StudyController:
             case Renew(runnable):
                 await self._renew(runnable)
             case TellRejected(version, why):
+                log.warning("%s: %s", why.reason, why.message)
                 self._reporter.rejected(version, why)
             case TellTrouble(why):
                 log.warning("%s: %s", why.reason, why.message)
