@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kubestudy.search.history import History
+from kubestudy.search.passwords import has_password, masked
 from kubestudy.search.search import OptunaSearch, hush_optuna
-from kubestudy.search.storage import has_password, masked, open_storage
+from kubestudy.search.storage import open_storage
 from kubestudy.study.outcome import Complete
 from kubestudy.study.ports import StudyError
 from support.manifests import spec_of

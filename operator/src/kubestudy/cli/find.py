@@ -13,7 +13,8 @@ from kubestudy.local.folder_record import FolderRecord
 from kubestudy.local.recipe import Recipe
 from kubestudy.search.history import History
 from kubestudy.search.merged import MergedStorage, ReadOnlyStorage
-from kubestudy.search.storage import has_password, masked, open_storage, place_in
+from kubestudy.search.passwords import has_password, masked
+from kubestudy.search.storage import open_storage, place_in
 from kubestudy.study.ports import StudyError
 
 STORAGE_VARIABLE = "KUBESTUDY_STORAGE"

@@ -15,7 +15,7 @@ from kubestudy.controller import log_lines
 from kubestudy.controller.http import PortError
 from kubestudy.controller.operator import operate
 from kubestudy.controller.settings import Settings
-from kubestudy.search.storage import masked
+from kubestudy.search.passwords import masked
 
 
 def run_operator(given: Mapping[str, Any]) -> Exit:

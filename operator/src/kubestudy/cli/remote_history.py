@@ -14,8 +14,9 @@ from kubestudy.cli.study_output import status_in, why
 from kubestudy.cluster.api import ApiError, NotFoundError
 from kubestudy.search.archive import Record
 from kubestudy.search.history import History, TrialRecord
+from kubestudy.search.passwords import masked
 from kubestudy.search.search import hush_optuna
-from kubestudy.search.storage import masked, open_storage, place_in, storage_of
+from kubestudy.search.storage import open_storage, place_in, storage_of
 from kubestudy.study.ports import StudyError
 from kubestudy.study.trial import TrialPhase
 from kubestudy.study.view import LiveTrial

@@ -15,7 +15,7 @@ from typing import Literal
 
 from kubestudy.api.limits import LOG_LINE, LOG_TRACEBACK
 from kubestudy.api.text import clean, printable
-from kubestudy.search.storage import masked
+from kubestudy.search.passwords import masked
 
 _study: ContextVar[tuple[str, str] | None] = ContextVar("study", default=None)
 

@@ -14,9 +14,10 @@ from optuna.storages import BaseStorage
 
 from kubestudy.api.study import StudySpec
 from kubestudy.search.journal_folder import JournalFolder
+from kubestudy.search.passwords import masked, one_word
 from kubestudy.search.records import Kept, Record
 from kubestudy.search.search import OptunaSearch
-from kubestudy.search.storage import masked, one_word, storage_errors
+from kubestudy.search.storage import storage_errors
 
 __all__ = ["Archive", "Kept", "Record"]
 

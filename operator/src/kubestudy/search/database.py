@@ -17,8 +17,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy import Engine
 
 from kubestudy.search.database_engine import open_database
+from kubestudy.search.passwords import masked
 from kubestudy.search.records import Kept, NoRecordError, PassedOver, Record, check_own, noted, record_in
-from kubestudy.search.storage import JournalLines, masked, storage_errors
+from kubestudy.search.storage import JournalLines, storage_errors
 
 _AT_ONCE = 20
 _ATTR_OBJECT = "kubestudy:object"

@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage
 
 from kubestudy.api.limits import DATABASE_CONNECTIONS
 from kubestudy.planning.backoff import Backoff
-from kubestudy.search.storage import first_line, masked
+from kubestudy.search.passwords import first_line, masked
 from kubestudy.study.ports import StudyError
 
 log = logging.getLogger(__name__)

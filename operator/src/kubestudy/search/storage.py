@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
@@ -20,32 +18,9 @@ from kubestudy.search.batched_journal import BatchedJournal, BatchedJournalStora
 from kubestudy.search.journal_file import check_size, cut_torn_line
 from kubestudy.search.journal_lock import JournalLock
 from kubestudy.search.optuna_internals import raised_in_storage
+from kubestudy.search.passwords import first_line, masked, one_word
 from kubestudy.search.sound import DamagedRecordError
 from kubestudy.study.ports import StudyError
-
-# Where the password of a URL begins, and those among its options. No part of them can be read in two ways.
-_WORD = re.compile(r"\S+")
-_BEFORE_PASSWORD = re.compile(r"://[^:/@\s]*+:")
-_PASSWORD_OPTION = re.compile(r"([?&][^=\s&?]*password=)[^&\s]+", re.IGNORECASE)
-
-
-def masked(text: str) -> str:
-    """Return a text with the passwords of storage URLs in it replaced by `***`, in time that grows with its length."""
-    if "://" in text:
-        text = _WORD.sub(_masked_word, text)
-    return _PASSWORD_OPTION.sub(r"\1***", text)
-
-
-def _masked_word(word: re.Match[str]) -> str:
-    """Mask what stands between a URL's first colon and its last @: a password may hold an @ itself."""
-    url = word[0]
-    before, end = _BEFORE_PASSWORD.search(url), url.rfind("@")
-    return url if before is None or end < before.end() else f"{url[: before.end()]}***{url[end:]}"
-
-
-def has_password(url: str) -> bool:
-    """Tell whether a storage URL holds a password."""
-    return masked(url) != url
 
 
 @contextlib.contextmanager
@@ -81,11 +56,6 @@ def _database_errors() -> tuple[type[BaseException], ...]:
     return () if found is None else (found.SQLAlchemyError,)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, without passwords."""
-    return next(iter(masked(str(error)).strip().splitlines()), type(error).__name__)
-
-
 def _remedy(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
@@ -98,14 +68,6 @@ def _remedy(error: OSError) -> str:
 def place_in(text: str) -> Path | str:
     """Return a storage as people write it: a database URL, anything else as a path."""
     return one_word(text) if "://" in text else Path(text)
-
-
-def one_word(url: str) -> str:
-    """Return a URL with the spaces of its user and password written as %20, so that it can be told from other words."""
-    begin, end = url.find("://") + 3, url.rfind("@")
-    if end < begin:
-        return url
-    return url[:begin] + re.sub(r"\s", lambda space: quote(space[0]), url[begin:end]) + url[end:]
 
 
 def open_storage(
