@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubestudy.api.limits import TRIAL_PODS
-from kubestudy.cluster.api import collection, resource_in
 from kubestudy.cluster.cache import Cache, Kind
 from kubestudy.cluster.names import job_name, labels
+from kubestudy.cluster.paths import collection, resource_in
 from kubestudy.cluster.status_writer import merge_patch
 from kubestudy.cluster.trial_objects import StudyKey
 

@@ -15,7 +15,8 @@ from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
 from kubestudy.cli.operator_state import Lease, lease_in
 from kubestudy.cli.target import OPERATOR_NAME, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Target
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection, namespace_in, proxied
+from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, namespace_in
+from kubestudy.cluster.paths import collection, proxied
 from kubestudy.study.ports import StudyError
 from kubestudy.study.view import LiveTrial, live_from_data
 

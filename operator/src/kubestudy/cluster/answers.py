@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
+
 from kubestudy.api.text import clean
 
 RETRY_AFTER_LIMIT = 30.0
@@ -23,6 +25,7 @@ _RETRIED = frozenset({429, 500, 502, 503, 504})
 _ANSWER_LENGTH = 200
 _MESSAGE_LENGTH = 1000
 _WORD_LENGTH = 100
+_PIECE_BYTES = 2**16
 
 
 class ApiError(Exception):
@@ -66,6 +69,30 @@ class UnreachableError(ApiError):
     def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
         super().__init__(status, reason, message)
         self.retry_after = retry_after
+
+
+async def read_bounded(response: aiohttp.ClientResponse, most: int, *, whole: bool) -> bytes:
+    """Read an answer, piece by piece.
+
+    Args:
+        response: The answer.
+        most: How many bytes of it are read.
+        whole: Whether one that is longer is an error; else the rest is left out.
+
+    Raises:
+        AnswerTooLargeError: It is longer.
+    """
+    data = bytearray()
+    if not whole or (response.content_length or 0) <= most:
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            data += piece
+            if len(data) > most:
+                break
+        else:
+            return bytes(data)
+        if not whole:
+            return bytes(data[:most])
+    raise AnswerTooLargeError(response.status, "", f"the API server's answer is longer than {most} bytes")
 
 
 def object_in(data: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -33,9 +33,11 @@ from kubestudy.cluster.answers import (
     continue_of,
     items_of,
     object_in,
+    read_bounded,
     refusal,
     version_of,
 )
+from kubestudy.cluster.paths import resource_in
 from kubestudy.planning.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,6 @@ _READ_SECONDS = 300.0
 _ATTEMPTS = 4
 _BACKOFF = Backoff(first=0.25, limit=RETRY_AFTER_LIMIT)
 _CONNECTIONS = 64
-_PIECE_BYTES = 2**16
 _MERGE_PATCH = "application/merge-patch+json"
 # Whom `managedFields` names as the one who wrote a field.
 FIELD_MANAGER = "kubestudy"
@@ -55,8 +56,8 @@ _NO_ANSWER = (
     aiohttp.ClientError, OpenApiException, config.ConfigException, TimeoutError, OSError, ValueError, RuntimeError,
 )  # fmt: skip
 __all__ = [
-    "AnswerTooLargeError", "ApiError", "ConflictError", "KubeApi", "NotFoundError", "UnreachableError", "collection",
-    "continue_of", "items_of", "namespace_here", "namespace_in", "proxied", "resource_in", "version_of",
+    "AnswerTooLargeError", "ApiError", "ConflictError", "KubeApi", "NotFoundError", "UnreachableError",
+    "continue_of", "items_of", "namespace_here", "namespace_in", "version_of",
 ]  # fmt: skip
 
 Observer = Callable[[str, str, int, float], None]
@@ -251,7 +252,7 @@ class KubeApi:
             try:
                 good = HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
                 bound = (most or API_ANSWER_BYTES.value) if good else REFUSAL_BYTES.value
-                data = await _read(response, bound, whole=good)
+                data = await read_bounded(response, bound, whole=good)
             finally:
                 response.close()
             status = response.status
@@ -284,56 +285,6 @@ def _asking(before_change: Callable[[], None]) -> aiohttp.TraceConfig:
     trace.on_request_headers_sent.append(look)
     trace.on_request_chunk_sent.append(look)
     return trace
-
-
-async def _read(response: aiohttp.ClientResponse, most: int, *, whole: bool) -> bytes:
-    """Read an answer, piece by piece.
-
-    Args:
-        response: The answer.
-        most: How many bytes of it are read.
-        whole: Whether one that is longer is an error; else the rest is left out.
-
-    Raises:
-        AnswerTooLargeError: It is longer.
-    """
-    data = bytearray()
-    if not whole or (response.content_length or 0) <= most:
-        async for piece in response.content.iter_chunked(_PIECE_BYTES):
-            data += piece
-            if len(data) > most:
-                break
-        else:
-            return bytes(data)
-        if not whole:
-            return bytes(data[:most])
-    raise AnswerTooLargeError(response.status, "", f"the API server's answer is longer than {most} bytes")
-
-
-def resource_in(path: str) -> str:
-    """Return the resource a path is about, without names: `jobs`, `hyperparameterstudies/status`."""
-    parts = path.strip("/").split("/")
-    rest = parts[2:] if parts[0] == "api" else parts[3:]
-    if len(rest) > 2 and rest[0] == "namespaces":
-        rest = rest[2:]
-    return "/".join(rest[:1] + rest[2:]) or "discovery"
-
-
-def collection(group: str, plural: str, namespace: str | None = None) -> str:
-    """Return the path of a collection: `collection("batch/v1", "jobs", "default")`."""
-    base = f"/api/{group}" if "/" not in group else f"/apis/{group}"
-    return f"{base}/{plural}" if namespace is None else f"{base}/namespaces/{quote(namespace)}/{plural}"
-
-
-def proxied(service: str, path: str) -> str:
-    """Return the path by which the API server's proxy passes a request on.
-
-    Args:
-        service: namespace/name:port.
-        path: The path there.
-    """
-    namespace, _, name = service.partition("/")
-    return f"{collection('v1', 'services', namespace)}/{name}/proxy{path}"
 
 
 def _kubeconfigs(file: str | None) -> list[str]:

@@ -12,7 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 from kubestudy.api.gpus import ClaimedDevices
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, UnreachableError, collection
+from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, UnreachableError
+from kubestudy.cluster.paths import collection
 
 log = logging.getLogger(__name__)
 

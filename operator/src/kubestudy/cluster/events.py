@@ -20,8 +20,9 @@ from typing import Any
 from kubestudy.api.reasons import Ended, Told
 from kubestudy.api.study import API_VERSION, KIND
 from kubestudy.api.text import clean
-from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, collection
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi
 from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.paths import collection
 from kubestudy.study.ports import Event
 
 log = logging.getLogger(__name__)

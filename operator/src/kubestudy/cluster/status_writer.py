@@ -16,8 +16,9 @@ from typing import Any
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.status import StudyStatus
 from kubestudy.api.study import API_VERSION
-from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError
 from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.paths import collection
 from kubestudy.planning.backoff import Backoff
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from http import HTTPStatus
 
 from kubestudy.api.study import Parameter, StudySpec
 from kubestudy.api.values import Value
-from kubestudy.cluster.api import ApiError, KubeApi, UnreachableError, collection
+from kubestudy.cluster.api import ApiError, KubeApi, UnreachableError
 from kubestudy.cluster.jobs import Owner, job_of
+from kubestudy.cluster.paths import collection
 from kubestudy.study.trial import Suggestion
 
 _LENGTH = 1500

@@ -12,15 +12,7 @@ from kubestudy.api.limits import EVENT_LENGTH, TRIAL_PODS
 from kubestudy.api.study import StudySpec
 from kubestudy.api.text import clean
 from kubestudy.cluster import job_stages
-from kubestudy.cluster.api import (
-    ApiError,
-    ConflictError,
-    KubeApi,
-    NotFoundError,
-    UnreachableError,
-    collection,
-    items_of,
-)
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, UnreachableError, items_of
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.job_stages import (
     Answer,
@@ -37,6 +29,7 @@ from kubestudy.cluster.job_stages import (
 from kubestudy.cluster.jobs import Owner, job_of
 from kubestudy.cluster.names import job_name
 from kubestudy.cluster.origin import Origin, stranger
+from kubestudy.cluster.paths import collection
 from kubestudy.cluster.trial_objects import StudyKey, read_job
 from kubestudy.study.trial import Suggestion, Wait
 

@@ -11,8 +11,9 @@ from typing import Any
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.reasons import ConditionType, Contest
 from kubestudy.api.study import API_VERSION, KIND
-from kubestudy.cluster.api import ApiError, ConflictError, NotFoundError, collection
+from kubestudy.cluster.api import ApiError, ConflictError, NotFoundError
 from kubestudy.cluster.jobs import Owner
+from kubestudy.cluster.paths import collection
 from kubestudy.controller.services import Services
 from kubestudy.planning.custody import Custody, Open, Ours, Theirs, is_taken_away, judge
 from kubestudy.study.view import OWN_CONDITIONS, timestamp

@@ -23,8 +23,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError, collection
+from kubestudy.cluster.api import ApiError, ConflictError, KubeApi, NotFoundError
 from kubestudy.cluster.fence import Fence
+from kubestudy.cluster.paths import collection
 
 log = logging.getLogger(__name__)
 

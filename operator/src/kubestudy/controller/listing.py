@@ -9,8 +9,9 @@ from kubestudy.api.contract import LABEL_STUDY_UID
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.limits import LIST_PAGE
 from kubestudy.api.study import API_VERSION
-from kubestudy.cluster.api import AnswerTooLargeError, KubeApi, collection, continue_of, items_of, version_of
+from kubestudy.cluster.api import AnswerTooLargeError, KubeApi, continue_of, items_of, version_of
 from kubestudy.cluster.cache import Cache, Kind
+from kubestudy.cluster.paths import collection
 
 
 async def pages(

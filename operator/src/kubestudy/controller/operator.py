@@ -12,9 +12,10 @@ from pathlib import Path
 from kubestudy.api.crd import NAME as CRD_NAME
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION
-from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError, collection
+from kubestudy.cluster.api import ApiError, KubeApi, NotFoundError
 from kubestudy.cluster.cache import Cache
 from kubestudy.cluster.fence import Fence
+from kubestudy.cluster.paths import collection
 from kubestudy.controller.history_endpoint import Histories, history_routes
 from kubestudy.controller.http import Health, health_routes, serve
 from kubestudy.controller.leader import lead
