@@ -65,6 +65,9 @@ METRIC_NAME_LENGTH = Limit("a metric's name", 128, "characters", "it is cut")
 REASON_LENGTH = Limit("the reason of a trial's end", 128, "characters", "it becomes part of the message")
 SENTENCE_LENGTH = Limit("the message of a trial's end", 1000, "characters", "it is cut")
 LOG_END_BYTES = Limit("the end of a failed trial's log, where its fault is looked for", 4096, "bytes", "not looked at")
+PARAMETERS_FILE_BYTES = Limit(
+    "`params.json` of a trial on one machine", 1_048_576, "bytes", "its folder counts as another trial's"
+)
 EXIT_FILE_BYTES = Limit("`exit.json` of a trial on one machine", 4096, "bytes", "how it ended counts as not known")
 SCRAPE_BYTES = Limit(
     "a trial's /metrics, as the operator reads it", 64 * 1024, "bytes", "the rest is not read: Degraded"

@@ -12,6 +12,7 @@ from kubestudy.local.folder import StudyFolder
 from kubestudy.local.folder_record import FolderRecord
 from kubestudy.local.recipe import Recipe
 from kubestudy.search.search import OptunaSearch
+from kubestudy.study.ports import StudyError
 
 _REMEDY = "--accept-changes goes on with both, --restart starts anew and keeps the old study aside"
 
@@ -31,12 +32,19 @@ def refuse_changed_recipe(
 
     Raises:
         ManifestError: It has changed, and results of what it was would stand beside those of what it is.
+        StudyError: What it was cannot be read any more.
     """
-    before = FolderRecord.read(folder).recipe
+    record = FolderRecord.read(folder)
+    results = search.tally.complete + search.tally.pruned
+    if record.damaged and results and not options.accept_changes:
+        raise StudyError(
+            f"{folder.storage_record} is damaged, and it says what the {results} trials that ended ran: put a backup in"
+            " its place, or go on with --accept-changes if the container and the script are as they were"
+        )
+    before = record.recipe
     if before is None:
         return  # new, or of a version that kept none
     changed = _changes(spec, before, now, machine)
-    results = search.tally.complete + search.tally.pruned
     begun = any(folder.trial(trial.suggestion.number).has_checkpoint for trial in search.unfinished())
     if changed and not options.accept_changes and (results or begun):
         what = (

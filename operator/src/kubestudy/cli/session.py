@@ -41,6 +41,7 @@ from kubestudy.local.program_warnings import program_warnings
 from kubestudy.local.recipe import recipe_of
 from kubestudy.local.requests_file import Request, read_request, watch
 from kubestudy.local.runtime import LocalRuntime
+from kubestudy.local.status_file import read_status
 from kubestudy.local.supervisor_process import SupervisorProcess
 from kubestudy.metrics.scrape import ScrapedMetrics, Scraper
 from kubestudy.search.history import History, study_names
@@ -140,6 +141,7 @@ def _run_ready(run: _Run) -> Exit:
     if run.supervisor.warm:
         note("the ready trainer loads PyTorch once for all trials: the first ones start in some seconds")
     done_before = run.search.tally
+    _note_lost_trials(run)
     # Plotting takes seconds to import; the trials' first process is busy with its own imports meanwhile.
     threading.Thread(target=_warm_up_plots, daemon=True).start()
     with Progress(run.study.metadata.name, run.study.spec, err) as progress:
@@ -156,6 +158,18 @@ def _run_ready(run: _Run) -> Exit:
     if status.phase in ("Complete", "Failed") and run.search.tally == done_before:
         note(f"it had ended before, and nothing ran now: {_way_on(status, run.place.folder)}--restart starts anew")
     return code
+
+
+def _note_lost_trials(run: _Run) -> None:
+    """Say that the storage knows of fewer trials than the last run showed: it was cut, or an older one is there."""
+    recorded = read_status(run.place.folder)
+    known = 0 if recorded is None else recorded.status.trials.total
+    if known > run.search.asked:
+        note(
+            f"the storage {run.place.where} holds {run.search.asked} trials, and the last run had {known}: it was cut,"
+            " or an older one took its place. If there is a backup, stop this run and put it back; else the study goes"
+            " on with what there is"
+        )
 
 
 def _way_on(status: StudyStatus, folder: StudyFolder) -> str:

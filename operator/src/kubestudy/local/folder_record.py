@@ -25,6 +25,7 @@ class FolderRecord:
         database: Whether it is kept in a database, instead of the folder's journal.
         recipe: What its trials run.
         work_folder: Where its manifest was, and its trials' programs run.
+        damaged: Whether there is a record that cannot be read.
     """
 
     study: str | None = None
@@ -33,20 +34,24 @@ class FolderRecord:
     database: bool = False
     recipe: Recipe | None = None
     work_folder: Path | None = None
+    damaged: bool = False
 
     @classmethod
     def read(cls, folder: StudyFolder) -> FolderRecord:
-        """Read it; whatever is missing, or written by an older version, is None."""
+        """Read it; whatever is missing, damaged, or written by an older version, is None."""
         try:
             kept = json.loads(folder.storage_record.read_text())
-        except (OSError, ValueError):
+        except FileNotFoundError:
             kept = {}
-        if not isinstance(kept, dict):
-            kept = {}
+        except (OSError, ValueError, RecursionError):
+            kept = None
+        damaged = not isinstance(kept, dict)
+        kept = {} if damaged else kept
         name = kept.get("name") or _name_in(folder.manifest)
         where = kept.get("workFolder")
         work_folder = Path(where) if isinstance(where, str) else None
-        return cls(kept.get("study"), name, kept.get("storage"), bool(kept.get("database")), _recipe(kept), work_folder)
+        study, storage, database = kept.get("study"), kept.get("storage"), bool(kept.get("database"))
+        return cls(study, name, storage, database, _recipe(kept), work_folder, damaged)
 
     def write(self, folder: StudyFolder) -> None:
         """Write it, whole or not at all.

@@ -169,6 +169,14 @@ class LocalRuntime:
         folder = self._folder.trial(number)
         if not folder.path.is_dir():
             return
+        if folder.is_of_another(self._trials[number].suggestion.params):
+            aside = folder.set_aside()
+            log.warning(
+                "trial %d of other parameters, which the storage does not know of any more, is kept in %s",
+                number,
+                aside,
+            )
+            return
         exited = folder.read_exit()
         if exited is None:
             result = parse_message(folder.read_message())

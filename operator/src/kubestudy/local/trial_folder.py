@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubestudy.api.limits import EXIT_FILE_BYTES, LOG_END_BYTES, MESSAGE_BYTES
+from kubestudy.api.limits import EXIT_FILE_BYTES, LOG_END_BYTES, MESSAGE_BYTES, PARAMETERS_FILE_BYTES
 from kubestudy.api.text import clean
 from kubestudy.local.protocol import Ended, ProtocolError, ended_in
 from kubestudy.study.ports import StudyError
@@ -53,19 +55,40 @@ class TrialFolder:
         """Whether an execution left something for the next one to go on from."""
         return any(self.checkpoint.glob("*"))
 
+    def is_of_another(self, params: Mapping[str, Any]) -> bool:
+        """Tell whether what is in the folder came of other parameters: the storage lost the trial of this number."""
+        if not (self.exit.exists() or self.message.exists() or self.has_checkpoint):
+            return False
+        try:
+            return bool(json.loads(_read(self.params, PARAMETERS_FILE_BYTES.value)) != json.loads(json.dumps(params)))
+        except (OSError, ValueError, RecursionError):
+            return True
+
+    def set_aside(self) -> Path:
+        """Move the folder out of the way; return where it is now.
+
+        Raises:
+            StudyError: It cannot be moved.
+        """
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        try:
+            return self.path.rename(aside)
+        except OSError as error:
+            raise unusable(self.path, error) from error
+
     def read_exit(self) -> Ended | None:
         """Return how the last execution ended; None if it has not, or nobody saw it."""
         try:
-            with self.exit.open("rb") as file:
-                return ended_in(self.number, file.read(EXIT_FILE_BYTES.value))
+            return ended_in(self.number, _read(self.exit, EXIT_FILE_BYTES.value))
         except (OSError, ProtocolError):
             return None
 
     def read_message(self) -> str:
-        """Return the termination message, as far as a container's would be read; empty if there is none."""
+        """Return the termination message, one byte further than it may be long; empty if there is none."""
         try:
-            with self.message.open("rb") as file:
-                return file.read(MESSAGE_BYTES.value).decode(errors="replace")
+            return _read(self.message, MESSAGE_BYTES.value + 1).decode(errors="replace")
         except OSError:
             return ""
 
@@ -78,6 +101,19 @@ class TrialFolder:
         except OSError:
             return ""
         return clean(next((line for line in reversed(lines) if line.strip()), ""))
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Read a file that a program may have made, up to a number of bytes.
+
+    Raises:
+        OSError: There is none, or it is something else, such as a pipe, which would be waited for without end.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        return file.read(most)
 
 
 def unusable(path: Path, error: OSError) -> StudyError:

@@ -48,7 +48,10 @@ def parse_message(text: str) -> Result | None:
         return Result(invalid=f"is no JSON: {clean(text, _EXCERPT_LENGTH)}")
     if not isinstance(said, dict) or not {"values", "reason"} & said.keys():
         return Result(invalid=f"has no field values: {clean(text, _EXCERPT_LENGTH)}")
-    values = {name: (value, _number(value)) for name, value in _items(said.get("values"))}
+    given = said.get("values")
+    if not isinstance(given, dict) and (given is not None or not said.get("reason")):
+        return Result(invalid=f"has values that are no object: {clean(text, _EXCERPT_LENGTH)}")
+    values = {name: (value, _number(value)) for name, value in _items(given)}
     wrong = next((f"{name} is {json.dumps(value)}" for name, (value, number) in values.items() if number is None), None)
     reason, message = _why(said.get("reason"), said.get("message"))
     return Result(
