@@ -24,11 +24,13 @@ from support.wait import until
 # Notes each start and each completed execution, so that a trial run twice shows.
 NOTED = 'echo "$KUBESTUDY_TRIALS" >> "$OUT/starts"; sleep 0.4; ' + SQUARE + '; echo "$KUBESTUDY_TRIALS" >> "$OUT/ends"'
 TRIALS = 12
+# Once three have ended, the others wait for a file: however late the test is, the study is not over before.
+HELD = '[ "$(cat "$OUT/ends" 2>/dev/null | wc -l)" -lt 3 ] || until [ -e "$OUT/go" ]; do sleep 0.1; done; '
 
 
-def noted(folder: Path, **spec: Any) -> Path:
+def noted(folder: Path, script: str = NOTED, **spec: Any) -> Path:
     study = manifest(
-        NOTED, budget={"maxTrials": TRIALS}, container={"env": [{"name": "OUT", "value": str(folder)}]}, **spec
+        script, budget={"maxTrials": TRIALS}, container={"env": [{"name": "OUT", "value": str(folder)}]}, **spec
     )
     return write(folder, study)
 
@@ -82,7 +84,7 @@ def test_killed_together_with_its_supervisor_no_trial_is_left_running(tmp_path: 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_stops_its_trials_says_how_to_go_on_and_goes_on(tmp_path: Path, by: signal.Signals) -> None:
-    path = noted(tmp_path)
+    path = noted(tmp_path, HELD + NOTED)
     running = start("run", path, cwd=tmp_path)
     until(lambda: len(lines(tmp_path / "ends")) >= 3)
     running.send_signal(by)
@@ -92,6 +94,7 @@ def test_interrupted_it_stops_its_trials_says_how_to_go_on_and_goes_on(tmp_path:
     assert f"To go on: kubestudy run {path}" in err
     before = trials(tmp_path)
     assert {trial["state"] for trial in before} <= {"Complete", "Waiting"}
+    (tmp_path / "go").touch()
     assert kubestudy("run", path, cwd=tmp_path).code == 0
     after = trials(tmp_path)
     assert [t["params"] for t in after[: len(before)]] == [t["params"] for t in before]
@@ -99,7 +102,7 @@ def test_interrupted_it_stops_its_trials_says_how_to_go_on_and_goes_on(tmp_path:
 
 
 def test_a_terminal_that_is_closed_stops_the_trials_and_the_log_says_how_to_go_on(tmp_path: Path) -> None:
-    path = noted(tmp_path)
+    path = noted(tmp_path, HELD + NOTED)
     controller, terminal = pty.openpty()
     # A terminal is closed under its session's leader; a shell that ends sends the signal once more.
     leader = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -117,6 +120,7 @@ def test_a_terminal_that_is_closed_stops_the_trials_and_the_log_says_how_to_go_o
     assert "stopping the running trials" in said
     assert "killing" not in said
     assert f"To go on: kubestudy run {path}" in said
+    (tmp_path / "go").touch()
     assert kubestudy("run", path, cwd=tmp_path).code == 0
     assert_each_finished_once(tmp_path)
 

@@ -29,7 +29,7 @@ METRIC_STEP = "kubestudy_trial_step"
 # Where a caller of the operator's history port puts its token: the API server's proxy passes it on, unlike a login.
 TOKEN_HEADER = "X-KubeStudy-Token"  # noqa: S105  (a header's name)
 # Where `kubectl study` has it from.
-ENV_HISTORY_TOKEN = "KUBESTUDY_HISTORY_TOKEN"  # noqa: S105  (a variable's name)
+HISTORY_TOKEN_VARIABLE = "KUBESTUDY_HISTORY_TOKEN"  # noqa: S105  (a variable's name)
 
 # What a promql expression may name, as $(study).
 PROMQL_VARIABLES = frozenset({"study", "trial", "job", "pods", "namespace", "start", "end", "window"})

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kubestudy.api.contract import ENV_HISTORY_TOKEN, LABEL_STUDY_UID, LABEL_TRIAL, TOKEN_HEADER, live_path
+from kubestudy.api.contract import HISTORY_TOKEN_VARIABLE, LABEL_STUDY_UID, LABEL_TRIAL, TOKEN_HEADER, live_path
 from kubestudy.api.crd import PLURAL
 from kubestudy.api.study import API_VERSION, HyperparameterStudy
 from kubestudy.cli.operator_state import Lease, lease_in
@@ -130,7 +130,7 @@ class Remote:
         Raises:
             ApiError: It cannot be asked, or refuses.
         """
-        token = os.environ.get(ENV_HISTORY_TOKEN)
+        token = os.environ.get(HISTORY_TOKEN_VARIABLE)
         return await self._api.read(proxied(service, path), {TOKEN_HEADER: token} if token else None)
 
     def _path(self, name: str) -> str:

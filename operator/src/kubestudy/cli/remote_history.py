@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from kubestudy.api.contract import ENV_HISTORY_TOKEN, history_path
+from kubestudy.api.contract import HISTORY_TOKEN_VARIABLE, history_path
 from kubestudy.cli.operator_state import silence
 from kubestudy.cli.remote import Remote, service_of
 from kubestudy.cli.study_output import status_in, why
@@ -57,8 +57,8 @@ async def _journal(remote: Remote, body: Mapping[str, Any]) -> bytes:
     except ApiError as error:
         if error.status == HTTPStatus.UNAUTHORIZED and not error.reason:  # the operator's own answer
             raise StudyError(
-                f"the operator wants its token: set {ENV_HISTORY_TOKEN} to what its administrator has in the file of"
-                " KUBESTUDY_HISTORY_TOKEN_FILE; or name the storage with --storage"
+                f"the operator wants its token: set {HISTORY_TOKEN_VARIABLE} to what its administrator has in the file"
+                " of KUBESTUDY_HISTORY_TOKEN_FILE; or name the storage with --storage"
             ) from error
         if error.status != HTTPStatus.FORBIDDEN:
             raise _no_operator(service, error) from error
