@@ -131,7 +131,10 @@ def test_only_a_success_with_finite_values_is_complete_and_only_the_unblamed_run
         ({"values": {}, "reason": "OutOfMemory", "message": "m"}, Result(reason="OutOfMemory", message="m")),
         ({"values": {"a": True, "b": "1", "c": None, "d": [1]}}, Result(invalid="holds what is no number: a is true")),
         ({"values": {"a": "Infinity", "b": "-Infinity"}}, Result(values={"a": math.inf, "b": -math.inf})),
-        ({"values": [1], "curve": 3, "reason": 4}, Result()),
+        (
+            {"values": [1], "curve": 3, "reason": 4},
+            Result(invalid='has values that are no object: {"values": [1], "curve": 3, "reason": 4}'),
+        ),
         ({"values": {}, "curve": {"a": [[-1, 1], [1.5, 1], [True, 1], [1], "x", [2, "NaN?"], [3, 1]]}}, "one point"),
         ({"values": {"a": 10**400}}, Result(values={"a": math.inf})),
     ],
