@@ -22,11 +22,11 @@ def grid_problems(parameters: Sequence[Parameter]) -> list[Problem]:
         return problems
     points = math.prod(count_of(parameter) for parameter in parameters if not parameter.when)
     if points > GRID_POINTS.value:
-        said = str(points) if points < 10**18 else "more than 10^18"
+        said = f"at least {points}" if points < 10**18 else "more than 10^18"
         return [
             Problem(
                 "spec.parameters",
-                f"make a grid of {said} points or more: {GRID_POINTS.value} at most; use larger steps",
+                f"make a grid of {said} points: {GRID_POINTS.value} at most; use larger steps",
             )
         ]
     try:
