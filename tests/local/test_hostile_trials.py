@@ -39,7 +39,7 @@ def test_no_output_passes_on_orders_to_a_terminal_or_forged_lines(tmp_path: Path
     assert reasons[0].startswith("Error: \ufffd: a ERROR kubestudy: forged")
     assert reasons[1].startswith("MissingMetric: ")
     assert reasons[2].startswith("Error: exit code 1: ERROR kubestudy: forged")
-    assert reasons[3].startswith("InvalidResult: its result is no JSON: [[[")
+    assert reasons[3].startswith("InvalidResult: its result is longer than 4096 bytes: [[[")
     for command in (
         ("trials", "demo"), ("trials", "demo", "-o", "csv"), ("trials", "demo", "-o", "yaml"), ("status", "demo"),
         ("best", "demo"), ("report", "demo"), ("list",),
